@@ -1,0 +1,1 @@
+"""The commands `efdn-export` and `efdn-infer`."""

@@ -1,0 +1,73 @@
+"""The one error tree.
+
+A message says what was expected, what came instead and what to do next, in one
+line. Commands print it and exit with `exit_code`; libraries let it propagate.
+"""
+
+from __future__ import annotations
+
+
+class EfdnError(Exception):
+    """Base of everything this toolkit raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(EfdnError):
+    """An option or argument that cannot be understood, or does not go with another."""
+
+    exit_code = 2
+
+
+class ConfigError(EfdnError, ValueError):
+    """A configuration value outside its allowed range."""
+
+
+class MissingExtraError(EfdnError, ImportError):
+    """A package of an optional extra is not installed.
+
+    Args:
+        package: import name of what is missing.
+        extra: the extra of the `efdn` distribution that brings it.
+        purpose: what needs it, as the subject of a sentence.
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs {package}, which is not installed: "
+            f"add the extra '{extra}' with pip install '.[{extra}]' in efdn's source folder"
+        )
+        self.package = package
+        self.extra = extra
+
+
+class ImageError(EfdnError):
+    """A picture that cannot be read, or holds what would be lost."""
+
+
+class WeightsError(EfdnError):
+    """A weights file that cannot be read or belongs to another network."""
+
+
+class OutputError(EfdnError):
+    """A target that cannot be written, or must not be overwritten."""
+
+
+class ShapeError(EfdnError):
+    """An input whose shape the network, graph or engine does not accept."""
+
+
+class EngineError(EfdnError):
+    """An engine that cannot be opened or run here."""
+
+
+class ArtefactError(EfdnError):
+    """A sidecar that is missing, broken, or does not belong to its artefact."""
+
+
+class ExportError(EfdnError):
+    """An ONNX graph or engine that could not be made."""
+
+
+class ParityError(ExportError):
+    """An exported artefact whose output differs too much from PyTorch's."""

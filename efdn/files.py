@@ -1,0 +1,78 @@
+"""Files written whole or not at all, and their digests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from efdn.errors import OutputError
+
+
+@contextmanager
+def staged(target: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `target`; on leaving without an error it becomes `target`.
+
+    What stood at `target` stays untouched until then, and for good if the body raises.
+
+    Args:
+        target: the file to write; a symbolic link is followed.
+
+    Raises:
+        OutputError: the folder does not exist or cannot be written, or `target` is a folder.
+    """
+    final = check_target(target)
+    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield temporary
+        temporary.replace(final)
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {reason_of(error)}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_target(target: Path) -> Path:
+    """The real path behind `target`, once it is known that it can be written.
+
+    Raises:
+        OutputError: see `staged`.
+    """
+    final = Path(os.path.realpath(target))
+    if final.is_dir():
+        raise OutputError(f"cannot write {target}: expected a file name, this is a folder")
+    if not final.parent.is_dir():
+        raise OutputError(f"cannot write {target}: the folder {final.parent} does not exist; create it first")
+    if not os.access(final.parent, os.W_OK):
+        raise OutputError(f"cannot write {target}: no permission to write in {final.parent}; choose another with -o")
+    return final
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes `content` as indented JSON, whole or not at all."""
+    with staged(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def sha256_of_bytes(content: bytes) -> str:
+    """SHA-256 as 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 of a file's content as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def reason_of(error: OSError) -> str:
+    """The operating system's reason in one line, without the path it may repeat."""
+    return (error.strerror or str(error)).lower()

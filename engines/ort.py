@@ -1,0 +1,139 @@
+"""ONNX Runtime, on CUDA and on the CPU. The provider asked for is the one in use, or it is an error."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from efdn.config import MIN_SIDE
+from efdn.errors import EngineError, MissingExtraError, ShapeError
+from engines.protocol import Arrays, Dim, Engine, ModelInfo, TensorSpec
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
+ERRORS_ONLY = 3
+
+
+def open_cpu(model: Path) -> Engine:
+    """Opens an ONNX file on the CPU, on as many threads as there are cores.
+
+    Raises:
+        EngineError: not a readable ONNX file of this toolkit.
+        MissingExtraError: ONNX Runtime is not installed.
+    """
+    return OnnxRuntimeEngine("onnxruntime-cpu", model.read_bytes(), model.name, (CPU,))
+
+
+def open_cuda(model: Path) -> Engine:
+    """Opens an ONNX file on the first CUDA device.
+
+    Raises:
+        EngineError: as on the CPU, or CUDA cannot be used; the reason says what is missing.
+        MissingExtraError: ONNX Runtime is not installed.
+    """
+    ort = _onnxruntime("gpu")
+    if CUDA not in ort.get_available_providers():
+        raise EngineError(
+            "the installed ONNX Runtime has no CUDA: pip uninstall onnxruntime, "
+            "then pip install '.[gpu]' in efdn's source folder"
+        )
+    if hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()
+    return OnnxRuntimeEngine("onnxruntime-cuda", model.read_bytes(), model.name, (CUDA, CPU))
+
+
+class OnnxRuntimeEngine(Engine):
+    """One session. Calls from several threads are allowed, as ONNX Runtime allows them.
+
+    Args:
+        name: of the engine.
+        content: the ONNX file.
+        model_name: for people.
+        providers: in order; the first must be in use once the session is open.
+        optimize: whether ONNX Runtime may rewrite the graph.
+    """
+
+    def __init__(
+        self, name: str, content: bytes, model_name: str, providers: tuple[str, ...], *, optimize: bool = True
+    ) -> None:
+        ort = _onnxruntime("cpu")
+        options = ort.SessionOptions()
+        options.log_severity_level = ERRORS_ONLY
+        options.intra_op_num_threads = _cores()
+        if not optimize:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            session = ort.InferenceSession(content, options, providers=list(providers))
+        except Exception as error:  # Its exception classes share no public base.
+            raise EngineError(f"ONNX Runtime cannot load {model_name}: {_first_line(error)}") from error
+        if session.get_providers()[0] != providers[0]:
+            raise EngineError(
+                f"ONNX Runtime fell back to {session.get_providers()[0]} although {providers[0]} was asked for: "
+                "check that driver, CUDA and cuDNN are those this onnxruntime-gpu needs"
+            )
+        self._session = session
+        self.name = name
+        self.detail = f"ONNX Runtime {ort.__version__}, " + (
+            "CUDA" if providers[0] == CUDA else f"{options.intra_op_num_threads} threads"
+        )
+        self.model = _model_info(session.get_modelmeta().custom_metadata_map, model_name)
+        self.inputs = tuple(_spec(value) for value in session.get_inputs())
+        self.outputs = tuple(_spec(value) for value in session.get_outputs())
+
+    def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+        names = [spec.name for spec in self.outputs]
+        try:
+            return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+        except Exception as error:
+            shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in feeds.items())
+            if "INVALID_ARGUMENT" in str(error):
+                raise ShapeError(f"{self.model.name} does not take {shapes}: {_first_line(error)}") from error
+            raise EngineError(f"ONNX Runtime failed on {shapes}: {_first_line(error)}") from error
+
+    def close(self) -> None:
+        self._session = None
+
+
+def _model_info(metadata: Mapping[str, str], model_name: str) -> ModelInfo:
+    try:
+        return ModelInfo(name=model_name, scale=int(metadata["scale"]), data_range=float(metadata["data_range"]))
+    except (KeyError, ValueError) as error:
+        raise EngineError(
+            f"{model_name} does not say its scale and data range (metadata_props): "
+            "expected an ONNX file written by efdn-export"
+        ) from error
+
+
+def _spec(value: Any) -> TensorSpec:
+    """Dynamic sides start at the network's smallest, dynamic batches at one."""
+    dims = []
+    for axis, size in enumerate(value.shape):
+        if isinstance(size, int):
+            dims.append(Dim(size, size))
+        else:
+            dims.append(Dim(MIN_SIDE if axis >= 2 else 1, None))
+    return TensorSpec(name=value.name, dtype=DTYPES.get(value.type, value.type), dims=tuple(dims))
+
+
+def _onnxruntime(extra: str) -> ModuleType:
+    try:
+        return import_module("onnxruntime")
+    except ImportError as error:
+        raise MissingExtraError("onnxruntime", extra, "This engine") from error
+
+
+def _cores() -> int:
+    """Cores this process may use; ONNX Runtime's own default ignores limits set on the process."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

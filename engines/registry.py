@@ -1,0 +1,93 @@
+"""Which engines there are, what they read, and where they live.
+
+Nothing is imported until an engine is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from efdn.errors import EngineError, UsageError
+from engines.protocol import Engine
+
+
+class ModelKind(str, Enum):
+    """Kinds of model file, told by the end of their name."""
+
+    WEIGHTS = "weights"
+    ONNX = "ONNX"
+    ENGINE = "TensorRT engine"
+
+
+ENDINGS = {
+    ".safetensors": ModelKind.WEIGHTS,
+    ".pth": ModelKind.WEIGHTS,
+    ".pt": ModelKind.WEIGHTS,
+    ".ckpt": ModelKind.WEIGHTS,
+    ".onnx": ModelKind.ONNX,
+    ".engine": ModelKind.ENGINE,
+    ".plan": ModelKind.ENGINE,
+    ".trt": ModelKind.ENGINE,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineEntry:
+    """One engine.
+
+    Attributes:
+        name: what users type.
+        reads: kind of model file it runs.
+        opener: "module:function" taking the model's path and returning the engine.
+    """
+
+    name: str
+    reads: ModelKind
+    opener: str
+
+    def open(self, model: Path) -> Engine:
+        """Opens the engine; see the opener for what it raises."""
+        module, function = self.opener.split(":")
+        return cast("Callable[[Path], Engine]", getattr(import_module(module), function))(model)
+
+
+ENGINES = (
+    EngineEntry(name="tensorrt", reads=ModelKind.ENGINE, opener="engines.trt:open_tensorrt"),
+    EngineEntry(name="onnxruntime-cuda", reads=ModelKind.ONNX, opener="engines.ort:open_cuda"),
+    EngineEntry(name="onnxruntime-cpu", reads=ModelKind.ONNX, opener="engines.ort:open_cpu"),
+    EngineEntry(name="pytorch", reads=ModelKind.WEIGHTS, opener="engines.pytorch:open_pytorch"),
+)
+"""In the order in which they are chosen."""
+
+
+def find_engine(name: str) -> EngineEntry:
+    """The entry of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for entry in ENGINES:
+        if entry.name == name:
+            return entry
+    raise UsageError(f"no engine {name!r}: expected auto, {', '.join(entry.name for entry in ENGINES)}")
+
+
+def model_kind(path: Path) -> ModelKind:
+    """What kind of model a file is.
+
+    Raises:
+        EngineError: the file is missing, a folder, or has an unknown ending.
+    """
+    if path.is_dir():
+        raise EngineError(f"{path} is a folder: expected a model file ({', '.join(ENDINGS)})")
+    if not path.exists():
+        raise EngineError(f"no model file {path}: expected weights, an ONNX file or a TensorRT engine")
+    kind = ENDINGS.get(path.suffix.lower())
+    if kind is None:
+        raise EngineError(f"cannot tell what {path} is: expected a name ending in {', '.join(ENDINGS)}")
+    return kind

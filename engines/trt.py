@@ -1,0 +1,179 @@
+"""TensorRT and TensorRT for RTX at run time, one class for both.
+
+Everything that can be known from the sidecar is checked before the engine is
+deserialised, because TensorRT's own answer to a mismatch is to return nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from efdn.errors import ArtefactError, EngineError, MissingExtraError, ShapeError
+from efdn.files import sha256_of_bytes
+from efdn.sidecar import EngineBuild, ShapeRange, Sidecar, read_sidecar
+from engines.cuda import CudaDevice
+from engines.protocol import Arrays, Dim, Engine, ModelInfo, TensorSpec
+from engines.trt_log import listening, logger_of
+
+FLAVOURS = {"rtx": ("tensorrt_rtx", "rtx"), "tensorrt": ("tensorrt", "gpu")}
+"""Per runtime, the module to import and the extra that brings it."""
+
+
+def open_tensorrt(model: Path) -> Engine:
+    """Opens a TensorRT engine file on the first GPU.
+
+    Raises:
+        ArtefactError: the sidecar is missing, broken, or of another file.
+        MissingExtraError: the TensorRT that built it is not installed.
+        EngineError: no GPU, or the engine was built for another version or GPU.
+    """
+    sidecar = read_sidecar(model)
+    if sidecar.build is None or sidecar.build.runtime not in FLAVOURS:
+        raise ArtefactError(f"the sidecar of {model} does not describe a TensorRT engine: build it anew")
+    plan = model.read_bytes()
+    if sha256_of_bytes(plan) != sidecar.sha256:
+        raise ArtefactError(f"{model} is not the file its sidecar describes (SHA-256 differs): {_rebuild(sidecar)}")
+    trt = _load_flavour(sidecar.build)
+    _check_version(trt, sidecar, model)
+    device = CudaDevice()
+    _check_gpu(device, sidecar, model)
+    return TensorRTEngine(trt, plan, device, sidecar)
+
+
+class TensorRTEngine(Engine):
+    """A deserialised engine with one execution context. Not for use from several threads at once.
+
+    Args:
+        trt: the TensorRT module.
+        plan: the engine file.
+        device: where it runs; closed with the engine.
+        sidecar: what the engine is.
+    """
+
+    def __init__(self, trt: ModuleType, plan: bytes, device: CudaDevice, sidecar: Sidecar) -> None:
+        self._trt = trt
+        self._device = device
+        self._buffers: dict[str, tuple[int, int]] = {}
+        runtime = trt.Runtime(logger_of(trt))
+        with listening(trt) as messages:
+            self._engine = runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            raise EngineError(
+                f"TensorRT could not deserialise {sidecar.file} ({messages.last_error}): {_rebuild(sidecar)}"
+            )
+        self._context = _make_context(trt, self._engine)
+        if self._context is None:
+            raise EngineError(f"TensorRT could not create a context for {sidecar.file}, most likely out of GPU memory")
+        self.name = "tensorrt"
+        self.detail = f"{trt.__name__} {trt.__version__}, {device.name}"
+        self.model = ModelInfo(name=sidecar.file, scale=sidecar.scale, data_range=sidecar.data_range)
+        names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
+        is_input = {name: self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names}
+        self.inputs = tuple(self._spec(name, sidecar.shape, 1) for name in names if is_input[name])
+        self.outputs = tuple(self._spec(name, sidecar.shape, sidecar.scale) for name in names if not is_input[name])
+
+    def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+        for name, value in feeds.items():
+            if not self._context.set_input_shape(name, tuple(value.shape)):
+                raise ShapeError(f"{self.model.name} does not take {name} {tuple(value.shape)}")
+            self._device.upload(self._bind(name, value.nbytes), value)
+        results: Arrays = {}
+        for spec in self.outputs:
+            shape = tuple(self._context.get_tensor_shape(spec.name))
+            results[spec.name] = np.empty(shape, dtype=spec.dtype)
+            self._bind(spec.name, results[spec.name].nbytes)
+        if not self._context.execute_async_v3(self._device.stream):
+            raise EngineError(f"TensorRT failed to run {self.model.name}")
+        for name, value in results.items():
+            self._device.download(value, self._buffers[name][0])
+        self._device.wait()
+        return results
+
+    def close(self) -> None:
+        for address, _ in self._buffers.values():
+            self._device.free(address)
+        self._buffers.clear()
+        # The context must go before its engine.
+        self._context = self._engine = None
+        self._device.close()
+
+    def _bind(self, name: str, size: int) -> int:
+        """Address of a device buffer for a tensor, kept between calls and grown when needed."""
+        address, capacity = self._buffers.get(name, (0, 0))
+        if capacity < size:
+            if capacity:
+                self._device.free(address)
+            address = self._device.allocate(size)
+            self._buffers[name] = (address, size)
+        self._context.set_tensor_address(name, address)
+        return address
+
+    def _spec(self, name: str, shape: ShapeRange, scale: int) -> TensorSpec:
+        dtype = np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name))).name
+        low, high = shape.min, shape.max if shape.max is not None else (math.inf, math.inf)
+        sides = tuple(
+            Dim(scale * small, None if large == math.inf else scale * int(large))
+            for small, large in zip(low, high, strict=True)
+        )
+        return TensorSpec(name=name, dtype=dtype, dims=(Dim(1, 1), Dim(3, 3), *sides))
+
+
+def _load_flavour(build: EngineBuild) -> ModuleType:
+    module, extra = FLAVOURS[build.runtime]
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(module, extra, "Running this engine file") from error
+
+
+def _check_version(trt: ModuleType, sidecar: Sidecar, model: Path) -> None:
+    assert sidecar.build is not None
+    if trt.__version__ != sidecar.build.tensorrt_version:
+        raise EngineError(
+            f"{model} was built by {trt.__name__} {sidecar.build.tensorrt_version}, here is {trt.__version__}: "
+            f"{_rebuild(sidecar)}"
+        )
+
+
+def _check_gpu(device: CudaDevice, sidecar: Sidecar, model: Path) -> None:
+    assert sidecar.build is not None
+    if device.architecture not in sidecar.build.gpu_targets:
+        raise EngineError(
+            f"{model} was built for {', '.join(sidecar.build.gpu_targets)}, "
+            f"here is {device.name} ({device.architecture}): {_rebuild(sidecar, gpu=device.architecture)}"
+        )
+
+
+def _rebuild(sidecar: Sidecar, *, gpu: str | None = None) -> str:
+    """The command that builds the same engine again."""
+    assert sidecar.build is not None
+    shape = sidecar.shape
+    if shape.static:
+        shapes = f"--shape {shape.opt[0]}x{shape.opt[1]}"
+    else:
+        largest = shape.max or shape.opt
+        shapes = " ".join(
+            f"--{name} {side[0]}x{side[1]}" for name, side in (("min", shape.min), ("opt", shape.opt), ("max", largest))
+        )
+    target = f" --gpu-arch {gpu}" if gpu is not None and sidecar.build.runtime == "rtx" else ""
+    return (
+        f"build it anew with: efdn-export trt --runtime {sidecar.build.runtime} --{sidecar.precision} {shapes}{target}"
+    )
+
+
+def _make_context(trt: ModuleType, engine: Any) -> Any:
+    """A context; on TensorRT for RTX with CUDA graphs, which it leaves off by default."""
+    if not hasattr(trt, "CudaGraphStrategy"):
+        return engine.create_execution_context()
+    config = engine.create_runtime_config()
+    config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+    config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+    return engine.create_execution_context(config)

@@ -1,0 +1,83 @@
+"""From picture to picture through an engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from efdn.config import MIN_SIDE
+from efdn.errors import EngineError, ShapeError
+from engines.protocol import Engine
+
+Pixels = NDArray[np.uint8]
+
+
+def upscale(engine: Engine, pixels: Pixels) -> Pixels:
+    """Upscales one picture.
+
+    Pictures smaller than the network's 13 pixels are mirrored up to it and the
+    result is cropped, so that any size from 1x1 works.
+
+    Args:
+        engine: an open engine with one float NCHW input.
+        pixels: (H, W, 3) uint8, RGB.
+
+    Returns:
+        (scale * H, scale * W, 3) uint8, rounded to nearest and clipped.
+
+    Raises:
+        ShapeError: the engine does not take this size.
+        EngineError: the engine failed, or its output is not finite.
+    """
+    height, width = pixels.shape[:2]
+    x = to_network(pad_to_minimum(pixels), engine.model.data_range)
+    check_shape(engine, x)
+    (y,) = engine.infer({engine.inputs[0].name: x}).values()
+    scale = engine.model.scale
+    return to_pixels(y, engine.model.data_range)[: scale * height, : scale * width]
+
+
+def pad_to_minimum(pixels: Pixels) -> Pixels:
+    """Mirrors rows and columns beyond the lower and right edges until both sides have 13 pixels."""
+    height, width = pixels.shape[:2]
+    missing = ((0, max(0, MIN_SIDE - height)), (0, max(0, MIN_SIDE - width)), (0, 0))
+    return np.pad(pixels, missing, mode="symmetric") if any(map(sum, missing)) else pixels
+
+
+def to_network(pixels: Pixels, data_range: float) -> NDArray[np.float32]:
+    """(H, W, 3) uint8 as (1, 3, H, W) float32 in 0..data_range."""
+    x = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], dtype=np.float32)
+    return x if data_range == 255 else x * np.float32(data_range / 255)
+
+
+def to_pixels(y: NDArray[Any], data_range: float) -> Pixels:
+    """(1, 3, H, W) in 0..data_range as (H, W, 3) uint8: scaled, rounded to nearest, clipped.
+
+    Raises:
+        EngineError: a value is not finite.
+    """
+    image = y[0].astype(np.float32)
+    if not np.isfinite(image).all():
+        raise EngineError(
+            "the engine's output has values that are not finite: export with --fp32, or verify the weights"
+        )
+    if data_range != 255:
+        image *= np.float32(255 / data_range)
+    np.rint(image, out=image)
+    np.clip(image, 0, 255, out=image)
+    return np.ascontiguousarray(image.transpose(1, 2, 0).astype(np.uint8))
+
+
+def check_shape(engine: Engine, x: NDArray[Any]) -> None:
+    """Raises ShapeError unless the engine's first input takes an array of this shape."""
+    dims = engine.inputs[0].dims
+    if len(dims) == x.ndim and all(dim.accepts(size) for dim, size in zip(dims, x.shape, strict=True)):
+        return
+    takes = "x".join(str(dim) for dim in dims[-2:])
+    height, width = x.shape[-2:]
+    raise ShapeError(
+        f"{engine.model.name} takes pictures of {takes} (height x width), this one has {height}x{width}: "
+        "export with that --shape, or use a model with dynamic shapes"
+    )

@@ -1,0 +1,1 @@
+"""From a trained network to verified ONNX graphs and TensorRT engines."""

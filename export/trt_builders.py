@@ -1,0 +1,231 @@
+"""The two builders of TensorRT engines, behind one interface.
+
+TensorRT for RTX builds for named GPU generations on any machine. Standard TensorRT
+builds for the GPU it runs on. Versions 8.6 to 11 differ in flags, not in the way a
+network is built, so both share it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Protocol
+
+from efdn.errors import ExportError, MissingExtraError
+from efdn.sidecar import ShapeRange
+from engines.cuda import CudaDevice
+from engines.trt import FLAVOURS
+from engines.trt_log import listening, logger_of
+from export.build_progress import Progress, monitor_for
+from export.onnx_graph import INPUT
+from export.plan import Plan, plan_from_build_log, plan_from_inspector
+from export.precision import Precision
+
+RTX_TARGETS = ("sm75", "sm80", "sm86", "sm89", "sm120", "sm121")
+DEFAULT_RTX_TARGETS = ("sm86", "sm89", "sm120")
+"""RTX 30, RTX 40 and RTX 50 series."""
+
+LAST_OPSET_OF_TENSORRT_8 = 17
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildRequest:
+    """What to build.
+
+    Attributes:
+        graph: an ONNX file.
+        precision: of the graph.
+        shape: heights and widths the engine is to take.
+    """
+
+    graph: bytes
+    precision: Precision
+    shape: ShapeRange
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltEngine:
+    """What came out.
+
+    Attributes:
+        content: the engine file.
+        plan: its kernels.
+        version: of the TensorRT that built it.
+        gpu_targets: GPUs it runs on, such as "sm86".
+        seconds: time the builder took.
+    """
+
+    content: bytes
+    plan: Plan
+    version: str
+    gpu_targets: tuple[str, ...]
+    seconds: float
+
+
+class EngineBuilder(Protocol):
+    """Builds engines; checks on construction that it can.
+
+    Attributes:
+        runtime: "rtx" or "tensorrt".
+        opset_limit: newest ONNX operator set it reads, or None.
+    """
+
+    runtime: str
+    opset_limit: int | None
+
+    def build(self, request: BuildRequest, progress: Progress) -> BuiltEngine:
+        """Builds one engine.
+
+        Raises:
+            ExportError: the graph cannot be parsed, or the build failed.
+        """
+
+
+class RtxBuilder:
+    """TensorRT for RTX.
+
+    Args:
+        targets: GPU generations to build for, such as "sm86".
+
+    Raises:
+        ExportError: a target that TensorRT for RTX does not have.
+        MissingExtraError: it is not installed.
+    """
+
+    runtime = "rtx"
+    opset_limit: int | None = None
+
+    def __init__(self, targets: Sequence[str] = DEFAULT_RTX_TARGETS) -> None:
+        for target in targets:
+            if target not in RTX_TARGETS:
+                raise ExportError(
+                    f"TensorRT for RTX does not build for {target}: expected some of {', '.join(RTX_TARGETS)}; "
+                    "for other GPUs use --runtime tensorrt on a machine that has one"
+                )
+        self._targets = tuple(dict.fromkeys(targets))
+        self._trt = import_flavour(self.runtime)
+
+    def build(self, request: BuildRequest, progress: Progress) -> BuiltEngine:
+        trt = self._trt
+
+        def configure(config: Any) -> None:
+            config.num_compute_capabilities = len(self._targets)
+            for index, target in enumerate(self._targets):
+                config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), index)
+
+        started = time.perf_counter()
+        with listening(trt) as messages:
+            content = build_serialized(trt, request, configure, progress, messages)
+        return BuiltEngine(
+            content=content,
+            plan=plan_from_build_log(messages.details),
+            version=trt.__version__,
+            gpu_targets=self._targets,
+            seconds=time.perf_counter() - started,
+        )
+
+
+class StandardBuilder:
+    """Standard TensorRT, 8.6 to 11, for the GPU of this machine.
+
+    Raises:
+        MissingExtraError: TensorRT is not installed.
+        EngineError: there is no GPU.
+    """
+
+    runtime = "tensorrt"
+
+    def __init__(self) -> None:
+        self._trt = import_flavour(self.runtime)
+        self._device = CudaDevice()
+        self._major = int(self._trt.__version__.split(".")[0])
+        self.opset_limit: int | None = LAST_OPSET_OF_TENSORRT_8 if self._major < 10 else None
+
+    def build(self, request: BuildRequest, progress: Progress) -> BuiltEngine:
+        trt = self._trt
+
+        def configure(config: Any) -> None:
+            if request.precision is Precision.FP16 and self._major < 10:
+                config.set_flag(trt.BuilderFlag.FP16)
+            if self._major < 10:
+                # The others load cuBLAS and cuDNN, which nothing here needs.
+                wanted = ("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS")
+                config.set_tactic_sources(sum(1 << int(getattr(trt.TacticSource, name)) for name in wanted))
+
+        started = time.perf_counter()
+        with listening(trt) as messages:
+            content = build_serialized(trt, request, configure, progress, messages)
+        seconds = time.perf_counter() - started
+        return BuiltEngine(
+            content=content,
+            plan=self._inspect(content),
+            version=trt.__version__,
+            gpu_targets=(self._device.architecture,),
+            seconds=seconds,
+        )
+
+    def _inspect(self, content: bytes) -> Plan:
+        trt = self._trt
+        engine = trt.Runtime(logger_of(trt)).deserialize_cuda_engine(content)
+        if engine is None:
+            raise ExportError("TensorRT cannot read back the engine that it has just built")
+        inspector = engine.create_engine_inspector()
+        return plan_from_inspector(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+
+
+def import_flavour(runtime: str) -> ModuleType:
+    """The TensorRT module of a runtime.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    module, extra = FLAVOURS[runtime]
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(module, extra, "Building this engine") from error
+
+
+def build_serialized(
+    trt: ModuleType, request: BuildRequest, configure: Any, progress: Progress, messages: Any
+) -> bytes:
+    """Parses the graph and builds; `configure` adds what is a builder's own.
+
+    Raises:
+        ExportError: TensorRT refused; its last message is part of the error.
+    """
+    builder = trt.Builder(logger_of(trt))
+    flags = trt.NetworkDefinitionCreationFlag
+    # Bits differ between versions: strongly typed where that exists, else the explicit batch of version 8.
+    kind = flags.STRONGLY_TYPED if hasattr(flags, "STRONGLY_TYPED") else flags.EXPLICIT_BATCH
+    network = builder.create_network(1 << int(kind))
+    parser = trt.OnnxParser(network, logger_of(trt))
+    if not parser.parse(request.graph):
+        reasons = "; ".join(parser.get_error(index).desc() for index in range(parser.num_errors))
+        raise ExportError(f"{trt.__name__} {trt.__version__} cannot parse the graph: {reasons}")
+    config = builder.create_builder_config()
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    # Streams beside the main one only add synchronisation to a chain of kernels.
+    config.max_aux_streams = 0
+    if request.precision is Precision.FP32:
+        config.clear_flag(trt.BuilderFlag.TF32)
+    configure(config)
+    if not request.shape.static:
+        _add_profile(builder, config, request.shape)
+    monitor = monitor_for(trt, progress)
+    if monitor is not None:
+        config.progress_monitor = monitor
+    content = builder.build_serialized_network(network, config)
+    if content is None:
+        raise ExportError(f"{trt.__name__} {trt.__version__} could not build the engine: {messages.last_error}")
+    return bytes(content)
+
+
+def _add_profile(builder: Any, config: Any, shape: ShapeRange) -> None:
+    profile = builder.create_optimization_profile()
+    largest = shape.max if shape.max is not None else shape.opt
+    profile.set_shape(INPUT, *[(1, 3, *side) for side in (shape.min, shape.opt, largest)])
+    config.add_optimization_profile(profile)

@@ -1,0 +1,153 @@
+"""Weights in, a TensorRT engine with proof of its precision out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from efdn.assets import DEFAULT_WEIGHTS
+from efdn.config import MIN_SIDE
+from efdn.errors import ConfigError, ExportError
+from efdn.files import sha256_of_bytes, sha256_of_file, staged
+from efdn.network import EFDN
+from efdn.sidecar import EngineBuild, ShapeRange, Sidecar, write_sidecar
+from efdn.weights import load_network
+from export.build_progress import Progress, quiet
+from export.onnx_export import (
+    DEFAULT_OPSET,
+    Notify,
+    OnnxOptions,
+    shape_range,
+    silent,
+    tool_versions,
+    verified_graph,
+)
+from export.precision import Precision
+from export.trt_builders import BuildRequest, BuiltEngine, EngineBuilder
+from export.verification import as_figures
+
+STATIC_256 = shape_range((256, 256))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """What engine to build.
+
+    Attributes:
+        precision: of weights and activations.
+        shape: heights and widths to take; one shape is fastest.
+        opset: of the graph it is built from; lowered where the builder reads no newer one.
+    """
+
+    precision: Precision = Precision.FP16
+    shape: ShapeRange = STATIC_256
+    opset: int = DEFAULT_OPSET
+
+    def __post_init__(self) -> None:
+        low, opt, high = self.shape.min, self.shape.opt, self.shape.max
+        if high is None:
+            raise ConfigError("an engine needs a largest shape: give --max")
+        if min(low) < MIN_SIDE:
+            raise ConfigError(f"shapes must be at least {MIN_SIDE}x{MIN_SIDE}, got {low[0]}x{low[1]}")
+        for axis, name in enumerate(("height", "width")):
+            if not low[axis] <= opt[axis] <= high[axis]:
+                raise ConfigError(
+                    f"{name}s must satisfy min <= opt <= max, got {low[axis]}, {opt[axis]} and {high[axis]}"
+                )
+
+
+def export_engine(
+    weights: Path = DEFAULT_WEIGHTS,
+    target: Path | None = None,
+    *,
+    builder: EngineBuilder,
+    options: EngineOptions,
+    notify: Notify = silent,
+    progress: Progress = quiet,
+) -> Sidecar:
+    """Builds a TensorRT engine from weights, by way of a verified ONNX graph.
+
+    Args:
+        weights: any weights file.
+        target: the file to write; by default `engine_name` in the working folder.
+        builder: which TensorRT builds it, and for which GPUs.
+        options: precision and shapes.
+        notify: told what is being done.
+        progress: told how far the build is.
+
+    Returns:
+        The sidecar written; its `file` is the target's name.
+
+    Raises:
+        ParityError: the graph's output is not PyTorch's; nothing is built.
+        ExportError: the build failed, or gave no half precision although it was asked for.
+        OutputError: the target cannot be written.
+    """
+    started = time.perf_counter()
+    network = load_network(weights)
+    target = target if target is not None else Path(engine_name(network, options, builder.runtime))
+    with staged(target) as temporary:
+        graph_options = _graph_options(options, builder)
+        graph = verified_graph(network, weights, graph_options, notify)
+        notify("building the engine")
+        built = builder.build(
+            BuildRequest(graph=graph.content, precision=options.precision, shape=options.shape), progress
+        )
+        require_precision(built, options.precision)
+        temporary.write_bytes(built.content)
+        sidecar = Sidecar(
+            kind="engine",
+            file=target.name,
+            sha256=sha256_of_bytes(built.content),
+            scale=network.config.upscale,
+            data_range=network.config.data_range,
+            precision=options.precision.value,
+            shape=options.shape,
+            opset=graph_options.opset,
+            weights=weights.name,
+            weights_sha256=sha256_of_file(weights),
+            parity=as_figures(graph.parity),
+            tools=tool_versions("torch", "onnx", "onnxruntime", "onnxruntime-gpu", "numpy"),
+            seconds=round(time.perf_counter() - started, 3),
+            build=EngineBuild(
+                runtime=builder.runtime,
+                tensorrt_version=built.version,
+                gpu_targets=built.gpu_targets,
+                onnx_sha256=sha256_of_bytes(graph.content),
+                kernels=len(built.plan.kernels),
+                half_share=round(built.plan.half_share, 4),
+                build_seconds=round(built.seconds, 3),
+            ),
+        )
+        write_sidecar(target, sidecar)
+    return sidecar
+
+
+def require_precision(built: BuiltEngine, precision: Precision) -> None:
+    """Raises ExportError where half precision was asked for and no kernel of the engine has it."""
+    if precision is not Precision.FP16:
+        return
+    if not built.plan.kernels:
+        raise ExportError("the builder listed no kernels, so that half precision cannot be proved: nothing is written")
+    if built.plan.half_share == 0:
+        raise ExportError(
+            f"--fp16 was asked for, but none of the engine's {len(built.plan.kernels)} kernels is in half precision"
+        )
+
+
+def engine_name(network: EFDN, options: EngineOptions, runtime: str) -> str:
+    """File name that carries scale, shape, precision and runtime."""
+    shape = options.shape
+    sides = (shape.opt,) if shape.static else (shape.min, shape.opt, shape.max or shape.opt)
+    shapes = "-".join(f"{height}x{width}" for height, width in sides)
+    return f"efdn_x{network.config.upscale}_{shapes}_{options.precision.value}_{runtime}.engine"
+
+
+def _graph_options(options: EngineOptions, builder: EngineBuilder) -> OnnxOptions:
+    graph = OnnxOptions(
+        precision=options.precision, opset=options.opset, shape=options.shape.opt if options.shape.static else None
+    )
+    if builder.opset_limit is not None and graph.opset > builder.opset_limit:
+        return replace(graph, opset=builder.opset_limit)
+    return graph
