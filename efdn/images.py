@@ -6,7 +6,6 @@ A colour profile is carried along, and an orientation tag is applied.
 
 from __future__ import annotations
 
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +34,10 @@ SAVE_OPTIONS: dict[str, dict[str, object]] = {
     "WEBP": {"quality": 95, "method": 4},
 }
 
-READ_FORMATS = ("PNG", "JPEG", "MPO", "WEBP")
-"""MPO is how many phones label a JPEG with a preview behind it; the first picture is the photo."""
+READ_FORMATS = ("PNG", "JPEG", "WEBP")
+
+PHONE_JPEG = "MPO"
+"""What Pillow calls a JPEG with a preview behind it, as many phones write; the first picture is the photo."""
 
 MODE_NAMES = {
     "1": "1-bit",
@@ -82,7 +83,7 @@ def read_photo(path: Path, *, max_pixels: int) -> Photo:
     if path.is_dir():
         raise ImageError(f"{path} is a folder: expected one picture (PNG, JPEG or WebP)")
     try:
-        with _no_bomb_warnings(), Image.open(path, formats=READ_FORMATS) as image:
+        with _own_size_limit(), Image.open(path, formats=READ_FORMATS) as image:
             _refuse_what_would_be_lost(path, image, max_pixels)
             image.load()
             profile = image.info.get("icc_profile")
@@ -151,7 +152,7 @@ def _refuse_what_would_be_lost(path: Path, image: Image.Image, max_pixels: int) 
     if "transparency" in image.info:
         raise ImageError(f"{path} has a transparent colour, which would be lost: convert it to plain RGB")
     frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
+    if frames > 1 and image.format != PHONE_JPEG:
         raise ImageError(f"{path} is an animation of {frames} frames: expected a single picture")
 
 
@@ -163,13 +164,16 @@ def _png_bit_depth(path: Path) -> int | None:
 
 
 @contextmanager
-def _no_bomb_warnings() -> Iterator[None]:
-    """Silences Pillow's own size warning; `max_pixels` is the limit, checked before decoding."""
+def _own_size_limit() -> Iterator[None]:
+    """Lifts Pillow's own limit, a warning and then an error; `max_pixels` is checked before decoding."""
     from PIL import Image
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
         yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def _one_line(error: Exception) -> str:

@@ -1,0 +1,96 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from PIL import Image
+
+from efdn.config import EFDNConfig
+from efdn.network import EFDN
+
+# Timings on a shared machine say nothing; the same examples on every run do.
+settings.register_profile("project", deadline=None, derandomize=True)
+settings.load_profile("project")
+
+VECTORS = Path(__file__).parent / "vectors"
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips, visibly, what this machine cannot run."""
+    without_rtx = pytest.mark.skip(reason="TensorRT for RTX is not installed: pip install '.[rtx]'")
+    without_gpu = pytest.mark.skip(reason="no CUDA device")
+    for item in items:
+        if "tensorrt" in item.keywords and importlib.util.find_spec("tensorrt_rtx") is None:
+            item.add_marker(without_rtx)
+        if "gpu" in item.keywords and not torch.cuda.is_available():
+            item.add_marker(without_gpu)
+
+
+@pytest.fixture(autouse=True)
+def _in_temporary_folder(tmp_path: Path) -> Iterator[None]:
+    """Commands write to the working folder; here that is never the checkout."""
+    before = Path.cwd()
+    os.chdir(tmp_path)
+    yield
+    os.chdir(before)
+
+
+def randomize(network: EFDN, seed: int, *, awkward: bool = False) -> EFDN:
+    """Gives a network random weights and BN statistics, with negative gammas, and if asked tiny and zero ones."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            size = module.weight.shape
+            module.running_mean.copy_(torch.randn(size, generator=generator) * 0.3)
+            module.running_var.copy_(torch.rand(size, generator=generator) * 2 + 0.3)
+            gammas = torch.randn(size, generator=generator) * 0.5 + 0.5
+            if awkward:
+                gammas[0], gammas[1] = 0.0, 1e-7
+                gammas[2], gammas[3] = -1e-12, -2.0
+            module.weight.data.copy_(gammas)
+            module.bias.data.copy_(torch.randn(size, generator=generator) * 0.2)
+    return network.eval()
+
+
+def make_network(seed: int = 0, *, awkward: bool = False, scale: int = 4, data_range: float = 255.0) -> EFDN:
+    """A small network with random weights."""
+    torch.manual_seed(seed)
+    config = EFDNConfig(upscale=scale, planes=12, num_modules=2, num_times=2, data_range=data_range)
+    return randomize(EFDN.from_config(config), seed, awkward=awkward)
+
+
+@pytest.fixture
+def small_network() -> EFDN:
+    """Two blocks of twelve channels."""
+    return make_network()
+
+
+@pytest.fixture
+def photo() -> Path:
+    """An LR photo of 200x180 pixels with a colour profile."""
+    return EXAMPLES / "lr" / "budgie-branch.png"
+
+
+@pytest.fixture
+def tiny_photo(tmp_path: Path) -> Path:
+    """A 17x14 crop of a photo, quick to upscale."""
+    path = tmp_path / "tiny.png"
+    with Image.open(EXAMPLES / "lr" / "budgie-branch.png") as image:
+        image.crop((80, 30, 97, 44)).save(path)
+    return path
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """(height, width, 3) uint8 noise."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -1,0 +1,104 @@
+"""The graph written computes what the network computes, in any form it is asked for."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from efdn.errors import ExportError
+from efdn.folding import deploy_network, fold_batch_norms
+from efdn.network import EFDN
+from engines.ort import CPU, OnnxRuntimeEngine
+from export.onnx_export import OPSETS
+from export.onnx_graph import write_onnx
+from export.precision import Precision
+from tests.conftest import make_network
+
+METADATA = {"scale": "4", "data_range": "255"}
+
+
+def run(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+    onnx.checker.check_model(model, full_check=True)
+    with OnnxRuntimeEngine("onnxruntime-cpu", model.SerializeToString(), "test", (CPU,)) as engine:
+        return engine.infer({"input": x})["output"]
+
+
+def expected(network: EFDN, x: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        return network(torch.tensor(x)).numpy()
+
+
+def picture(height: int, width: int, batch: int = 1) -> np.ndarray:
+    return np.random.default_rng(0).uniform(0, 255, (batch, 3, height, width)).astype(np.float32)
+
+
+@given(st.integers(13, 40), st.integers(13, 40), st.integers(1, 3))
+@settings(max_examples=10)
+def test_dynamic_graph_takes_any_size_and_batch(height: int, width: int, batch: int) -> None:
+    network = make_network(2)
+    model = write_onnx(deploy_network(network), precision=Precision.FP32, opset=20, metadata=METADATA)
+    x = picture(height, width, batch)
+    np.testing.assert_allclose(run(model, x), expected(network, x), rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_every_opset_is_the_one_asked_for_and_equal(opset: int) -> None:
+    network = make_network(3, awkward=True)
+    model = write_onnx(deploy_network(network), precision=Precision.FP32, opset=opset, metadata=METADATA)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", opset)]
+    x = picture(20, 17)
+    np.testing.assert_allclose(run(model, x), expected(network, x), rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_other_scales_and_published_channel_order(scale: int) -> None:
+    network, x = make_network(4, scale=scale), picture(16, 14)
+    for form in (fold_batch_norms, deploy_network):
+        model = write_onnx(
+            form(network), precision=Precision.FP32, opset=17, metadata={**METADATA, "scale": str(scale)}
+        )
+        np.testing.assert_allclose(run(model, x), expected(network, x), rtol=1e-4, atol=1e-2)
+
+
+def axes(value: onnx.ValueInfoProto) -> list[int | str]:
+    return [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+
+
+def test_axes_are_named_and_static_shapes_are_fixed(small_network: EFDN) -> None:
+    folded = deploy_network(small_network)
+    dynamic = write_onnx(folded, precision=Precision.FP32, opset=20).graph
+    assert axes(dynamic.input[0]) == ["batch", 3, "height", "width"]
+    assert axes(dynamic.output[0]) == ["batch", 3, "height_x4", "width_x4"]
+    static = write_onnx(folded, precision=Precision.FP32, opset=20, shape=(24, 32)).graph
+    assert axes(static.input[0]) == [1, 3, 24, 32]
+    assert axes(static.output[0]) == [1, 3, 96, 128]
+
+
+def test_half_precision_is_inside_and_float32_at_both_ends(small_network: EFDN) -> None:
+    model = write_onnx(deploy_network(small_network), precision=Precision.FP16, opset=20, metadata=METADATA)
+    floats = {t.data_type for t in model.graph.initializer} - {onnx.TensorProto.INT64}
+    assert floats == {onnx.TensorProto.FLOAT16}
+    for value in (*model.graph.input, *model.graph.output):
+        assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    x = picture(16, 16)
+    reference = expected(small_network, x)
+    assert np.abs(run(model, x) - reference).max() < 0.02 * np.abs(reference).max()
+
+
+def test_a_weight_beyond_half_precision_is_named(small_network: EFDN) -> None:
+    small_network.tail[0].bias.data[3] = 1e5
+    with pytest.raises(ExportError, match=r"tail/bias reaches 1e\+05, beyond fp16's 65504: export with --fp32"):
+        write_onnx(deploy_network(small_network), precision=Precision.FP16, opset=20)
+
+
+def test_writing_is_deterministic_and_names_are_unique(small_network: EFDN) -> None:
+    first, second = (
+        write_onnx(deploy_network(small_network), precision=Precision.FP32, opset=20, metadata=METADATA)
+        for _ in range(2)
+    )
+    assert first.SerializeToString() == second.SerializeToString()
+    names = [node.name for node in first.graph.node]
+    assert len(set(names)) == len(names)
+    assert not any("BatchNormalization" in node.op_type for node in first.graph.node)
