@@ -49,7 +49,8 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.main_path
 
 assets: $(READY)
-	$(BIN)/python -m benchmarks.make_assets
+	$(BIN)/efdn-export onnx -o efdn/assets/efdn_x4.onnx
+	cd efdn/assets && sha256sum efdn_x4.safetensors efdn_x4.onnx verification.png > SHA256SUMS
 
 wheel: $(READY)
 	$(BIN)/python -m build -q

@@ -69,7 +69,8 @@ def onnx(
     from export.onnx_export import OnnxOptions, export_onnx
     from export.precision import Precision
 
-    options = OnnxOptions(precision=Precision.FP16 if fp16 else Precision.FP32, opset=opset, shape=size)
+    precision = Precision.FP16 if fp16 else Precision.FP32
+    options = OnnxOptions(precision=precision, opset=opset, shape=size)
     sidecar = export_onnx(weights or DEFAULT_WEIGHTS, output, options=options, notify=notify)
     path = _written(output, sidecar)
     _show(path, sidecar, f"opset {sidecar.opset}, {sidecar.precision.upper()}, {_shape_text(sidecar.shape)}")
@@ -110,8 +111,10 @@ def trt(
     size = parse_shape(shape or "256x256")
     targets = None if gpu_arch is None else parse_targets(gpu_arch)
     _check_name(output, ".engine", ".plan", ".trt")
-    builder = _open_builder(runtime, targets)
+    if runtime is Runtime.tensorrt and targets is not None:
+        raise UsageError("--gpu-arch goes with --runtime rtx: standard TensorRT builds for the GPU of this machine")
     _require_export_extra()
+    builder = _open_builder(runtime, targets)
     from efdn.assets import DEFAULT_WEIGHTS
     from efdn.sidecar import ShapeRange
     from export.precision import Precision
@@ -135,8 +138,6 @@ def trt(
 
 
 def _open_builder(runtime: Runtime, targets: tuple[str, ...] | None) -> EngineBuilder:
-    if runtime is Runtime.tensorrt and targets is not None:
-        raise UsageError("--gpu-arch goes with --runtime rtx: standard TensorRT builds for the GPU of this machine")
     from export.trt_builders import DEFAULT_RTX_TARGETS, RtxBuilder, StandardBuilder
 
     return StandardBuilder() if runtime is Runtime.tensorrt else RtxBuilder(targets or DEFAULT_RTX_TARGETS)

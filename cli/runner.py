@@ -57,6 +57,8 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         # The reader of stdout has gone, as in `efdn-export ... | head -1`; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    if code == INTERRUPTED:  # Newer typers turn the exception into this code themselves.
+        _fail(program, "interrupted", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -13,8 +13,9 @@ from efdn.version import __version__
 if TYPE_CHECKING:
     from efdn.config import EFDNConfig
     from efdn.deploy import DeployEFDN
-    from efdn.folding import deploy_network, fold_batch_norms
+    from efdn.folding import fold_batch_norms
     from efdn.network import EFDN
+    from efdn.transforms import deploy_network
     from efdn.weights import load_network, save_network
 
 __all__ = [
@@ -32,7 +33,7 @@ _HOMES = {
     "EFDN": "efdn.network",
     "DeployEFDN": "efdn.deploy",
     "EFDNConfig": "efdn.config",
-    "deploy_network": "efdn.folding",
+    "deploy_network": "efdn.transforms",
     "fold_batch_norms": "efdn.folding",
     "load_network": "efdn.weights",
     "save_network": "efdn.weights",

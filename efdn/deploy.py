@@ -21,13 +21,13 @@ def per_channel(values: Tensor) -> Tensor:
 
 
 LARGEST_EXPANDED_SLOPE = 16.0
-"""Beyond this the expanded form of a mixer subtracts numbers too large for half precision."""
+"""As a multiple of `total`; beyond it the expanded form of a mixer subtracts numbers too large for half precision."""
 
 
 class FoldedMixer(nn.Module):
-    """A token mixer with its residual and its norm: `x + slope * (mix(x) - x) + offset`.
+    """A token mixer with its residual and its norm: `total * x + slope * (mix(x) - x) + offset`.
 
-    Computed as `(1 - slope) * x + slope * mix(x) + offset`, which TensorRT fuses
+    Computed as `(total - slope) * x + slope * mix(x) + offset`, which TensorRT fuses
     over all three mixers of a block into one kernel. Where slopes are large (they
     reach 300 where neighbouring pixels hardly differ) the difference is kept: the
     expanded form would subtract two large numbers there.
@@ -35,47 +35,52 @@ class FoldedMixer(nn.Module):
     Args:
         slope: (C,).
         offset: (C,).
+        total: (C,); all ones unless the input comes scaled.
         grouped: whether the channels come with their groups contiguous.
     """
 
     slope: Tensor
     offset: Tensor
+    total: Tensor
 
-    def __init__(self, slope: Tensor, offset: Tensor, *, grouped: bool) -> None:
+    def __init__(self, slope: Tensor, offset: Tensor, *, total: Tensor | None = None, grouped: bool) -> None:
         super().__init__()
         self.register_buffer("slope", slope)
         self.register_buffer("offset", offset)
+        self.register_buffer("total", torch.ones_like(slope) if total is None else total)
         self.grouped = grouped
 
     @property
     def expanded(self) -> bool:
         """Whether the expanded form is used."""
-        return bool(self.slope.abs().max() <= LARGEST_EXPANDED_SLOPE)
+        return bool((self.slope.abs() <= LARGEST_EXPANDED_SLOPE * self.total.abs()).all())
 
     def forward(self, x: Tensor) -> Tensor:
         mixed = mix_grouped(x) if self.grouped else mix_pixels(x)
-        slope, offset = per_channel(self.slope), per_channel(self.offset)
+        slope, offset, total = per_channel(self.slope), per_channel(self.offset), per_channel(self.total)
         if self.expanded:
-            return (1 - slope) * x + slope * mixed + offset
-        return x + slope * (mixed - x) + offset
+            return (total - slope) * x + slope * mixed + offset
+        return total * x + slope * (mixed - x) + offset
 
 
 class DeployBlock(nn.Module):
     """One block without norms: `gain * out * gate(out) + scale * x + offset`.
+
+    Each of gain, scale and offset is None where it is not needed.
 
     Attributes:
         mixers: the three token mixers.
         branches: the four 1x1 convolutions reading x, r1, r2 and r3.
         fusion: 1x1 over the four activated branches; yields `out`.
         attention: yields `gate`.
-        gain: (C,), or None where the fusion carries all of the norm's scale.
-        scale: (C,).
+        gain: (C,), where the fusion cannot carry all of the norm's scale.
+        scale: (C,), of the residual.
         offset: (C,).
     """
 
     gain: Tensor | None
-    scale: Tensor
-    offset: Tensor
+    scale: Tensor | None
+    offset: Tensor | None
 
     def __init__(
         self,
@@ -85,8 +90,8 @@ class DeployBlock(nn.Module):
         attention: SpatialAttention,
         *,
         gain: Tensor | None,
-        scale: Tensor,
-        offset: Tensor,
+        scale: Tensor | None,
+        offset: Tensor | None,
     ) -> None:
         super().__init__()
         self.mixers = nn.ModuleList(mixers)
@@ -106,7 +111,8 @@ class DeployBlock(nn.Module):
         gated = out * self.attention(out)
         if self.gain is not None:
             gated = per_channel(self.gain) * gated
-        return gated + per_channel(self.scale) * x + per_channel(self.offset)  # type: ignore[no-any-return]
+        result: Tensor = gated + (x if self.scale is None else per_channel(self.scale) * x)
+        return result if self.offset is None else result + per_channel(self.offset)
 
 
 class DeployEFDN(nn.Module):
@@ -114,6 +120,7 @@ class DeployEFDN(nn.Module):
 
     Attributes:
         config: hyper-parameters of the network it was made from.
+        head: reads the repeated input; a BSConv or a dense convolution.
         head_repeats: how often the input is repeated before the head.
         grouped: whether the trunk's channels have their mixing groups contiguous.
     """
@@ -122,7 +129,7 @@ class DeployEFDN(nn.Module):
         self,
         config: EFDNConfig,
         *,
-        head: BSConv,
+        head: nn.Module,
         body: list[DeployBlock],
         fusion: nn.Conv2d,
         refine: BSConv,

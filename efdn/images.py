@@ -31,7 +31,8 @@ LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}
 SAVE_OPTIONS: dict[str, dict[str, object]] = {
     "PNG": {"compress_level": 6},
     "JPEG": {"quality": 95, "subsampling": "4:4:4", "optimize": True},
-    "WEBP": {"quality": 95, "method": 4},
+    # Lossy WebP halves the resolution of colour, whatever its quality.
+    "WEBP": {"lossless": True, "quality": 60, "method": 4},
 }
 
 READ_FORMATS = ("PNG", "JPEG", "WEBP")

@@ -38,7 +38,7 @@ class SpatialAttention(nn.Module):
     def __init__(self, planes: int, inner: int) -> None:
         super().__init__()
         self.head_conv = nn.Conv2d(planes, inner, 1)
-        self.stride_conv = BSConv(inner, inner, stride=2)
+        self.stride_conv: nn.Module = BSConv(inner, inner, stride=2)
         self.group_conv = nn.Sequential(
             BSConv(inner, inner), nn.ReLU(), BSConv(inner, inner), nn.ReLU(), BSConv(inner, inner)
         )

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
+INPUT, OUTPUT = "input", "output"
+"""Names of the network's tensors in everything this toolkit writes."""
+
 SelfEngine = TypeVar("SelfEngine", bound="Engine")
 
 

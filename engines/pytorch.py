@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from efdn.config import MIN_SIDE
 from efdn.errors import EngineError, MissingExtraError
-from engines.protocol import Arrays, Dim, Engine, ModelInfo, TensorSpec
+from engines.protocol import INPUT, OUTPUT, Arrays, Dim, Engine, ModelInfo, TensorSpec
 
 if TYPE_CHECKING:
     from torch import nn
-
-INPUT, OUTPUT = "input", "output"
 
 
 def open_pytorch(model: Path) -> Engine:
@@ -30,7 +28,7 @@ def open_pytorch(model: Path) -> Engine:
         import torch
     except ImportError as error:
         raise MissingExtraError("torch", "export", "Running a weights file") from error
-    from efdn.folding import deploy_network
+    from efdn.transforms import deploy_network
     from efdn.weights import load_network
 
     network = load_network(model)

@@ -17,13 +17,14 @@ from efdn.config import MIN_SIDE
 from efdn.deploy import DeployEFDN
 from efdn.errors import ConfigError, ExportError
 from efdn.files import sha256_of_bytes, sha256_of_file, staged
-from efdn.folding import deploy_network
 from efdn.network import EFDN
 from efdn.sidecar import ShapeRange, Sidecar, write_sidecar
+from efdn.transforms import deploy_network
 from efdn.version import __version__
 from efdn.weights import load_network
 from engines.ort import CPU, OnnxRuntimeEngine
-from export.onnx_graph import INPUT, OUTPUT, write_onnx
+from engines.protocol import INPUT, OUTPUT
+from export.onnx_graph import write_onnx
 from export.precision import Precision
 from export.verification import (
     HALF_ARITHMETIC_SIDE,

@@ -24,10 +24,9 @@ from efdn.mixing import (
     inverse_permutation,
 )
 from efdn.version import __version__
+from engines.protocol import INPUT, OUTPUT
 from export.graph_writer import END, GraphWriter
 from export.precision import Precision
-
-INPUT, OUTPUT = "input", "output"
 
 Shape = tuple[int, int]
 """Height and width, in pixels."""
@@ -105,14 +104,14 @@ class _NetworkWriter:
         self._sizes = self._attention_sizes(x)
         if network.head_repeats > 1:
             x = writer.op("Concat", *[x] * network.head_repeats, axis=1)
-        head = self._bsconv(x, "head", network.head)
+        head = self._conv(x, "head", network.head)
         features, outputs = head, []
         for index, block in enumerate(network.body):
             with writer.scope(f"body.{index}"):
                 features = self._block(features, cast(DeployBlock, block))
             outputs.append(features)
         x = self._conv(writer.op("Concat", *outputs, axis=1), "fusion", network.fusion)
-        x = self._bsconv(writer.gelu(x), "refine", network.refine)
+        x = self._conv(writer.gelu(x), "refine", network.refine)
         x = self._conv(writer.op("Add", x, head), "tail", network.tail)
         return writer.op("DepthToSpace", x, blocksize=network.config.upscale, mode="CRD")
 
@@ -140,8 +139,9 @@ class _NetworkWriter:
             gated = writer.op("Mul", out, self._attention(out, block.attention))
         if block.gain is not None:
             gated = writer.op("Mul", gated, self._per_channel("gain", block.gain))
-        carried = writer.op("Mul", x, self._per_channel("scale", block.scale))
-        return writer.op("Add", writer.op("Add", gated, carried), self._per_channel("offset", block.offset))
+        carried = x if block.scale is None else writer.op("Mul", x, self._per_channel("scale", block.scale))
+        result = writer.op("Add", gated, carried)
+        return result if block.offset is None else writer.op("Add", result, self._per_channel("offset", block.offset))
 
     def _mixer(self, x: str, mixer: FoldedMixer) -> str:
         """Either form of `efdn.deploy.FoldedMixer`."""
@@ -149,10 +149,12 @@ class _NetworkWriter:
         mixed = self._mix(x, mixer.slope.numel(), grouped=mixer.grouped)
         slope = self._per_channel("slope", mixer.slope)
         if mixer.expanded:
-            kept = writer.op("Mul", x, self._per_channel("keep", 1 - mixer.slope.double()))
+            kept = writer.op("Mul", x, self._per_channel("keep", mixer.total.double() - mixer.slope.double()))
             moved = writer.op("Mul", mixed, slope)
         else:
-            kept, moved = x, writer.op("Mul", writer.op("Sub", mixed, x), slope)
+            plain = bool((mixer.total == 1).all())
+            kept = x if plain else writer.op("Mul", x, self._per_channel("total", mixer.total))
+            moved = writer.op("Mul", writer.op("Sub", mixed, x), slope)
         return writer.op("Add", writer.op("Add", kept, moved), self._per_channel("offset", mixer.offset))
 
     def _mix(self, x: str, channels: int, *, grouped: bool) -> str:
@@ -182,25 +184,25 @@ class _NetworkWriter:
     def _attention(self, x: str, attention: SpatialAttention) -> str:
         writer = self.writer
         head = self._conv(x, "head", attention.head_conv)
-        strided = self._bsconv(head, "stride", attention.stride_conv)
+        strided = self._conv(head, "stride", attention.stride_conv)
         coarse = writer.op("MaxPool", strided, kernel_shape=[7, 7], strides=[3, 3])
         for index, layer in enumerate(attention.group_conv):
-            if isinstance(layer, BSConv):
-                coarse = self._bsconv(coarse, f"group.{index}", layer)
-            else:
+            if isinstance(layer, nn.ReLU):
                 coarse = writer.op("Relu", coarse)
+            else:
+                coarse = self._conv(coarse, f"group.{index}", layer)
         resized = writer.op("Resize", coarse, "", "", self._sizes, mode="linear")
         skip = self._conv(head, "skip", attention.useless_conv)
         gate = self._conv(writer.op("Add", resized, skip), "tail", attention.tail_conv)
         return writer.op("Sigmoid", gate)
 
-    def _bsconv(self, x: str, name: str, conv: BSConv) -> str:
-        with self.writer.scope(name):
-            return self._conv(self._conv(x, "pw", conv.pw), "dw", conv.dw)
-
-    def _conv(self, x: str, name: str, conv: nn.Conv2d) -> str:
-        bias = None if conv.bias is None else array(conv.bias)
-        return self.writer.conv(x, name, array(conv.weight), bias, stride=conv.stride[0], groups=conv.groups)
+    def _conv(self, x: str, name: str, conv: nn.Module) -> str:
+        if isinstance(conv, BSConv):
+            with self.writer.scope(name):
+                return self._conv(self._conv(x, "pw", conv.pw), "dw", conv.dw)
+        plain = cast(nn.Conv2d, conv)
+        bias = None if plain.bias is None else array(plain.bias)
+        return self.writer.conv(x, name, array(plain.weight), bias, stride=plain.stride[0], groups=plain.groups)
 
     def _per_channel(self, name: str, values: Tensor) -> str:
         return self.writer.weights(name, array(values).reshape(1, -1, 1, 1))

@@ -17,10 +17,10 @@ from typing import Any, Protocol
 from efdn.errors import ExportError, MissingExtraError
 from efdn.sidecar import ShapeRange
 from engines.cuda import CudaDevice
+from engines.protocol import INPUT
 from engines.trt import FLAVOURS
 from engines.trt_log import listening, logger_of
 from export.build_progress import Progress, monitor_for
-from export.onnx_graph import INPUT
 from export.plan import Plan, plan_from_build_log, plan_from_inspector
 from export.precision import Precision
 

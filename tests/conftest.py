@@ -70,6 +70,14 @@ def make_network(seed: int = 0, *, awkward: bool = False, scale: int = 4, data_r
     return randomize(EFDN.from_config(config), seed, awkward=awkward)
 
 
+def bias(network: EFDN) -> torch.Tensor:
+    """The tail's bias, to be written to."""
+    tail = network.tail[0]
+    assert isinstance(tail, torch.nn.Conv2d)
+    assert tail.bias is not None
+    return tail.bias.data
+
+
 @pytest.fixture
 def small_network() -> EFDN:
     """Two blocks of twelve channels."""

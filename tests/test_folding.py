@@ -9,10 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from efdn.config import EFDNConfig
-from efdn.deploy import LARGEST_EXPANDED_SLOPE, DeployEFDN, FoldedMixer
-from efdn.folding import deploy_network, fold_batch_norms, group_channels, sum_head_repeats
+from efdn.deploy import LARGEST_EXPANDED_SLOPE, DeployBlock, DeployEFDN, FoldedMixer
+from efdn.folding import fold_batch_norms
+from efdn.layers import BSConv
 from efdn.mixing import mix_grouped
-from efdn.network import EFDN
+from efdn.network import EFDN, TokenMixer
+from efdn.transforms import (
+    carry_scaled_trunk,
+    deploy_network,
+    group_channels,
+    merge_narrow_bsconvs,
+    sum_head_repeats,
+)
 from tests.conftest import make_network, randomize
 
 Transform = Callable[[EFDN], DeployEFDN]
@@ -61,16 +69,17 @@ def test_folded_float32_is_as_close_to_float64_as_the_training_form() -> None:
 def test_a_norm_that_saw_no_variance_keeps_the_function() -> None:
     # Channels of the group that does not move: their difference, hence its variance, is zero in training.
     network = make_network()
-    for block in network.body:
-        norm = block.c1_r.norm
-        norm.running_var[4::5] = 0
-        norm.running_mean[4::5] = 0
-        norm.weight.data[4::5] = 3.0
+    for mixer in [module for module in network.modules() if isinstance(module, TokenMixer)]:
+        assert mixer.norm.running_var is not None
+        assert mixer.norm.running_mean is not None
+        mixer.norm.running_var[4::5] = 0
+        mixer.norm.running_mean[4::5] = 0
+        mixer.norm.weight.data[4::5] = 3.0
     folded = deploy_network(network)
     assert relative_error(network, deploy_network) <= 1e-4
-    for mixer in folded.modules():
-        if isinstance(mixer, FoldedMixer):
-            assert float(mixer.slope.abs().max()) < 60  # 3 / sqrt(eps) would be 949.
+    for folded_mixer in folded.modules():
+        if isinstance(folded_mixer, FoldedMixer):
+            assert float((folded_mixer.slope / folded_mixer.total).abs().max()) < 60  # 3 / sqrt(eps) would be 949.
 
 
 @pytest.mark.parametrize("largest", [LARGEST_EXPANDED_SLOPE, LARGEST_EXPANDED_SLOPE * 2])
@@ -84,7 +93,7 @@ def test_a_mixer_computes_the_same_in_either_form(largest: float) -> None:
     torch.testing.assert_close(mixer(x), x + s * (mix_grouped(x) - x) + t, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("transform", [sum_head_repeats, group_channels])
+@pytest.mark.parametrize("transform", [sum_head_repeats, merge_narrow_bsconvs, carry_scaled_trunk, group_channels])
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_each_transform_keeps_the_function(transform: Callable[[DeployEFDN], DeployEFDN], scale: int) -> None:
     network = make_network(7, awkward=True, scale=scale).double()
@@ -104,9 +113,33 @@ def test_nothing_of_a_norm_is_left_and_the_training_form_is_untouched() -> None:
     assert folded_memory.isdisjoint(value.data_ptr() for value in network.state_dict().values())
 
 
+def blocks(network: DeployEFDN) -> list[DeployBlock]:
+    return [block for block in network.body if isinstance(block, DeployBlock)]
+
+
 def test_the_multiply_that_tiny_scales_need_is_there_only_for_them() -> None:
-    assert all(block.gain is None for block in deploy_network(make_network(2)).body)
-    assert all(block.gain is not None for block in deploy_network(make_network(2, awkward=True)).body)
+    assert all(block.gain is None for block in blocks(fold_batch_norms(make_network(2))))
+    assert all(block.gain is not None for block in blocks(fold_batch_norms(make_network(2, awkward=True))))
+
+
+def test_residuals_lose_their_scale_unless_it_comes_near_zero() -> None:
+    network = make_network(2)
+    norm = network.body[1].norm
+    assert isinstance(norm, torch.nn.BatchNorm2d)
+    for block in network.body:
+        assert isinstance(block.norm, torch.nn.BatchNorm2d)
+        block.norm.weight.data.fill_(-0.7)
+    plain = blocks(carry_scaled_trunk(fold_batch_norms(network)))
+    assert [block.scale is None for block in plain] == [True, True]
+    assert all(block.offset is None and block.gain is None for block in plain)
+    norm.weight.data[0] = 1e-5
+    kept = blocks(carry_scaled_trunk(fold_batch_norms(network)))
+    assert [block.scale is None for block in kept] == [True, False]
+
+
+def test_narrow_separable_convolutions_become_dense_and_wide_ones_stay() -> None:
+    merged = merge_narrow_bsconvs(fold_batch_norms(make_network()))
+    assert [name for name, module in merged.named_modules() if isinstance(module, BSConv)] == ["refine"]
 
 
 def test_grouping_twice_is_grouping_once() -> None:

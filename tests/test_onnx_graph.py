@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from efdn.errors import ExportError
-from efdn.folding import deploy_network, fold_batch_norms
+from efdn.folding import fold_batch_norms
 from efdn.network import EFDN
+from efdn.transforms import deploy_network
 from engines.ort import CPU, OnnxRuntimeEngine
 from export.onnx_export import OPSETS
 from export.onnx_graph import write_onnx
 from export.precision import Precision
-from tests.conftest import make_network
+from tests.conftest import bias, make_network
 
 METADATA = {"scale": "4", "data_range": "255"}
 
@@ -27,7 +28,8 @@ def run(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
 
 def expected(network: EFDN, x: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
-        return network(torch.tensor(x)).numpy()
+        result: np.ndarray = network(torch.tensor(x)).numpy()
+    return result
 
 
 def picture(height: int, width: int, batch: int = 1) -> np.ndarray:
@@ -88,7 +90,7 @@ def test_half_precision_is_inside_and_float32_at_both_ends(small_network: EFDN) 
 
 
 def test_a_weight_beyond_half_precision_is_named(small_network: EFDN) -> None:
-    small_network.tail[0].bias.data[3] = 1e5
+    bias(small_network)[3] = 1e5
     with pytest.raises(ExportError, match=r"tail/bias reaches 1e\+05, beyond fp16's 65504: export with --fp32"):
         write_onnx(deploy_network(small_network), precision=Precision.FP16, opset=20)
 

@@ -11,7 +11,7 @@ from efdn.assets import DEFAULT_WEIGHTS
 from efdn.errors import WeightsError
 from efdn.network import EFDN
 from efdn.weights import load_network, save_network
-from tests.conftest import VECTORS, make_network
+from tests.conftest import VECTORS, bias, make_network
 
 
 def equal(a: EFDN, b: EFDN) -> bool:
@@ -125,6 +125,6 @@ def test_metadata_of_another_scale_is_refused(tmp_path: Path, small_network: EFD
 
 
 def test_values_that_are_not_finite_are_refused(tmp_path: Path, small_network: EFDN) -> None:
-    small_network.tail[0].bias.data[0] = float("nan")
+    bias(small_network)[0] = float("nan")
     torch.save(small_network.state_dict(), tmp_path / "w.pth")
     assert "not finite in 1 tensors (tail.0.bias)" in refused(tmp_path / "w.pth")

@@ -1,0 +1,273 @@
+"""The commands as a user meets them: what they print, write, refuse, and how they exit."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image
+
+import cli.export
+import cli.infer
+from cli.runner import run
+from efdn.assets import DEFAULT_ONNX, DEFAULT_WEIGHTS
+from efdn.errors import EngineError
+from efdn.weights import save_network
+from engines import registry
+from tests.conftest import VECTORS, make_network, noise
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs `efdn-infer` or `efdn-export` in this process."""
+
+    def call(program: str, *arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            (cli.infer if program == "efdn-infer" else cli.export).entry()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        assert isinstance(caught.value.code, int)
+        return Result(caught.value.code, out, err)
+
+    return call
+
+
+def test_infer_writes_beside_the_picture_and_says_what_it_did(command: Command, tiny_photo: Path) -> None:
+    result = command("efdn-infer", tiny_photo)
+    assert result.code == 0
+    target = tiny_photo.with_name("tiny_x4.png")
+    assert result.out.startswith(f"{target}  68x56  ")
+    assert result.err.startswith("engine: onnxruntime-c")
+    assert result.err.count("\n") == 1
+    with Image.open(target) as image:
+        assert (image.size, image.mode) == ((68, 56), "RGB")
+        # The picture upscaled, not any picture: near a bicubic one (8.9), which its mirror image is not (25.9).
+        with Image.open(tiny_photo) as small:
+            bicubic = small.resize((68, 56), Image.Resampling.BICUBIC)
+        assert np.abs(np.asarray(image).astype(int) - np.asarray(bicubic)).mean() < 15
+
+
+def test_infer_keeps_the_colour_profile(command: Command, tiny_photo: Path) -> None:
+    assert command("efdn-infer", tiny_photo, "-o", "out.webp").code == 0
+    with Image.open("out.webp") as result, Image.open(tiny_photo) as original:
+        assert result.info["icc_profile"] == original.info["icc_profile"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 40), (13, 13)])
+def test_infer_takes_the_smallest_pictures(command: Command, size: tuple[int, int]) -> None:
+    Image.fromarray(noise(*size)).save("small.png")
+    assert command("efdn-infer", "small.png").code == 0
+    with Image.open("small_x4.png") as image:
+        assert image.size == (4 * size[1], 4 * size[0])
+
+
+def test_infer_overwrites_only_when_told_to(command: Command, tiny_photo: Path) -> None:
+    Path("out.png").write_text("precious")
+    refused = command("efdn-infer", tiny_photo, "-o", "out.png")
+    assert refused.code == 1
+    assert "out.png exists: give --overwrite" in refused.err
+    assert Path("out.png").read_text() == "precious"
+    assert command("efdn-infer", tiny_photo, "-o", "out.png", "--overwrite").code == 0
+    with Image.open("out.png") as image:
+        assert image.size == (68, 56)
+
+
+def test_infer_writes_into_a_folder(command: Command, tiny_photo: Path) -> None:
+    Path("results").mkdir()
+    assert command("efdn-infer", tiny_photo, "-o", "results").code == 0
+    assert Path("results/tiny_x4.png").exists()
+
+
+def test_infer_runs_weights_and_onnx_alike(command: Command, tiny_photo: Path) -> None:
+    for name, model in (("a.png", DEFAULT_WEIGHTS), ("b.png", DEFAULT_ONNX)):
+        assert command("efdn-infer", tiny_photo, "-o", name, "--model", model).code == 0
+    with Image.open("a.png") as a, Image.open("b.png") as b:
+        assert np.abs(np.asarray(a).astype(int) - np.asarray(b)).max() <= 1
+
+
+def test_infer_names_the_output_after_the_scale(command: Command, tiny_photo: Path) -> None:
+    save_network(make_network(scale=2), Path("w.safetensors"))
+    assert command("efdn-infer", tiny_photo, "--model", "w.safetensors").code == 0
+    with Image.open(tiny_photo.with_name("tiny_x2.png")) as image:
+        assert image.size == (34, 28)
+
+
+def test_export_onnx_end_to_end_at_full_size(command: Command, photo: Path) -> None:
+    exported = command("efdn-export", "onnx", "--opset", "17", "-o", "model.onnx")
+    assert exported.code == 0
+    for part in ("model.onnx  1.0", "opset 17, FP32", "onnxruntime", "next: efdn-infer photo.png --model model.onnx"):
+        assert part in exported.out
+    assert onnx.load("model.onnx").opset_import[0].version == 17
+    assert json.loads(Path("model.onnx.json").read_text())["opset"] == 17
+    assert command("efdn-infer", photo, "--model", "model.onnx", "-o", "out.png").code == 0
+    with Image.open("out.png") as image:
+        assert image.size == (800, 720)
+
+
+@pytest.mark.tensorrt
+def test_export_trt_prints_its_plan(command: Command) -> None:
+    save_network(make_network(), Path("w.safetensors"))
+    arguments = ("--weights", "w.safetensors", "--shape", "16x24", "--gpu-arch", "SM86,sm120", "--fp32")
+    result = command("efdn-export", "trt", *arguments)
+    assert result.code == 0
+    assert "efdn_x4_16x24_fp32_rtx.engine" in result.out
+    assert "sm86, sm120" in result.out
+    assert "kernels, 0.0% in half precision" in result.out
+    if not torch.cuda.is_available():
+        Image.fromarray(noise(16, 24)).save("p.png")
+        refused = command("efdn-infer", "p.png", "--model", "efdn_x4_16x24_fp32_rtx.engine")
+        assert refused.code == 1
+        assert "no usable NVIDIA GPU" in refused.err
+        assert not Path("p_x4.png").exists()
+
+
+def broken_inputs() -> None:
+    """One file of every kind that people hand over by mistake."""
+    Image.fromarray(noise(20, 20)).save("good.png")
+    content = Path("good.png").read_bytes()
+    Path("cut.png").write_bytes(content[: len(content) // 2])
+    Path("text.png").write_text("not a picture")
+    Path("folder.png").mkdir()
+    Image.new("RGBA", (20, 20)).save("alpha.png")
+    torch.save({"fea_conv.weight": torch.zeros(50, 3, 3, 3)}, "rfdn.pth")
+    state = dict(make_network().state_dict())
+    state["tail.0.weight"] = torch.zeros(20, 12, 3, 3)
+    torch.save(state, "scale.pth")
+    Path("text.onnx").write_text("not a model")
+
+
+BAD_COMMANDS = [
+    (1, "no file none.png", "efdn-infer none.png"),
+    (1, "folder.png is a folder", "efdn-infer folder.png"),
+    (1, "cut.png is a broken or truncated picture", "efdn-infer cut.png"),
+    (1, "text.png is not a PNG, JPEG or WebP", "efdn-infer text.png"),
+    (1, "alpha.png has an alpha channel", "efdn-infer alpha.png"),
+    (1, "more than the limit of 100", "efdn-infer good.png --max-pixels 100"),
+    (1, "folder nowhere does not exist|folder .*nowhere does not exist", "efdn-infer good.png -o nowhere/out.png"),
+    (1, "expected a name ending in .png", "efdn-infer good.png -o out.gif"),
+    (1, "rfdn.pth is not an EFDN checkpoint.*fea_conv.weight", "efdn-infer good.png --model rfdn.pth"),
+    (1, "scale.pth has no whole scale", "efdn-infer good.png --model scale.pth"),
+    (1, "ONNX Runtime cannot load text.onnx", "efdn-infer good.png --model text.onnx"),
+    (1, "cannot tell what good.png is", "efdn-infer good.png --model good.png"),
+    (1, "needs a TensorRT engine file", "efdn-infer good.png --engine tensorrt"),
+    (2, "no engine 'warp': expected auto", "efdn-infer good.png --engine warp"),
+    (2, "--max-pixels must be at least 1", "efdn-infer good.png --max-pixels 0"),
+    (2, "Missing argument", "efdn-infer"),
+    (2, "No such option: --fast", "efdn-infer good.png --fast"),
+    (1, "rfdn.pth is not an EFDN checkpoint", "efdn-export onnx --weights rfdn.pth"),
+    (1, "no weights at none.pth", "efdn-export onnx --weights none.pth"),
+    (1, "expected a name ending in .onnx", "efdn-export onnx -o good.png"),
+    (1, "does not exist", "efdn-export onnx -o nowhere/out.onnx"),
+    (1, "opset must be 17 to 23, got 99", "efdn-export onnx --opset 99"),
+    (1, "at least 13x13, got 12x20", "efdn-export onnx --shape 12x20"),
+    (2, "--shape takes HEIGHTxWIDTH", "efdn-export onnx --shape wide"),
+    (2, "Invalid value for '--opset'", "efdn-export onnx --opset new"),
+    (2, "No such command", "efdn-export tflite"),
+    (1, "does not build for sm90: expected some of sm75", "efdn-export trt --gpu-arch sm90"),
+    (2, "--gpu-arch takes names such as", "efdn-export trt --gpu-arch ampere"),
+    (2, "--gpu-arch goes with --runtime rtx", "efdn-export trt --runtime tensorrt --gpu-arch sm86"),
+    (2, "--shape does not go with", "efdn-export trt --shape 64x64 --max 64x64"),
+    (2, "--opt, --max is missing|--opt, --max are missing", "efdn-export trt --min 64x64"),
+    (1, "min <= opt <= max", "efdn-export trt --min 64x64 --opt 32x32 --max 99x99"),
+]
+
+
+@pytest.mark.parametrize(("code", "said", "line"), BAD_COMMANDS, ids=[line for _, _, line in BAD_COMMANDS])
+@pytest.mark.filterwarnings("ignore:.*weights_only.*")
+def test_bad_input_is_one_clear_line(command: Command, code: int, said: str, line: str) -> None:
+    if "trt" in line and "tensorrt_rtx" not in sys.modules and _missing("tensorrt_rtx"):
+        pytest.skip("TensorRT for RTX is not installed")
+    broken_inputs()
+    before = sorted(Path().rglob("*"))
+    result = command(*line.split())
+    assert result.code == code, result.err
+    assert result.out == ""
+    last = result.err.splitlines()[-1]
+    assert last.startswith(f"{line.split()[0]}: ")
+    # Beside the error, only what was being done.
+    assert all(text.endswith("...") for text in result.err.splitlines()[:-1])
+    assert re.search(said, last), last
+    assert sorted(Path().rglob("*")) == before
+
+
+def _missing(module: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(module) is None
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind this user")
+def test_an_unwritable_folder_is_explained(command: Command, tiny_photo: Path) -> None:
+    Path("locked").mkdir(mode=0o500)
+    result = command("efdn-infer", tiny_photo, "-o", "locked/out.png")
+    assert result.code == 1
+    assert "no permission to write" in result.err
+
+
+def test_a_shape_outside_a_static_model_is_explained(command: Command, tiny_photo: Path) -> None:
+    save_network(make_network(), Path("w.safetensors"))
+    assert command("efdn-export", "onnx", "--weights", "w.safetensors", "--shape", "16x16", "-o", "m.onnx").code == 0
+    result = command("efdn-infer", tiny_photo, "--model", "m.onnx")
+    assert result.code == 1
+    assert "m.onnx takes pictures of 16x16 (height x width), this one has 14x17" in result.err
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"), [(KeyboardInterrupt(), 130, "interrupted"), (MemoryError(), 1, "out of memory")]
+)
+def test_interruption_and_lack_of_memory_are_clean(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tiny_photo: Path, raised: BaseException, code: int, said: str
+) -> None:
+    def fail(self: registry.EngineEntry, model: Path) -> None:
+        raise raised
+
+    monkeypatch.setattr(registry.EngineEntry, "open", fail)
+    result = command("efdn-infer", tiny_photo)
+    assert (result.code, said in result.err) == (code, True)
+
+
+@pytest.mark.parametrize("program", ["efdn-infer", "efdn-export"])
+def test_version_and_help(command: Command, program: str) -> None:
+    assert command(program, "--version").out.startswith("efdn ")
+    shown = command(program, "--help")
+    assert shown.code == 0
+    assert shown.out.startswith(f"Usage: {program}")
+
+
+def test_export_without_a_command_shows_its_help(command: Command) -> None:
+    result = command("efdn-export")
+    assert result.code == 2
+    assert "onnx" in result.out
+
+
+def test_messages_of_several_lines_become_one(capsys: pytest.CaptureFixture[str]) -> None:
+    def app(**_: object) -> None:
+        raise EngineError("first\n   second")
+
+    with pytest.raises(SystemExit):
+        run(app, "efdn-test")  # type: ignore[arg-type]
+    assert capsys.readouterr().err == "efdn-test: first second\n"
+
+
+def test_reference_checkpoint_exports(command: Command) -> None:
+    result = command("efdn-export", "onnx", "-w", VECTORS / "published_layout.pth", "--shape", "20x20")
+    assert result.code == 0
+    assert "efdn_x4_20x20_fp32.onnx" in result.out

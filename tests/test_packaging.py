@@ -1,0 +1,80 @@
+"""The distributions, built and tried from outside the checkout."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import EXAMPLES
+
+ROOT = Path(__file__).parent.parent
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(wheel, sdist), built from the files that git would hand out."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
+    for name in ("cli", "efdn", "engines", "export", "tests"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "vectors"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = [sys.executable, "-m", "build", "-q", "--outdir", str(out), str(source)]
+    subprocess.run(build, check=True, capture_output=True)
+    return next(out.glob("*.whl")), next(out.glob("*.tar.gz"))
+
+
+def test_wheel_holds_the_packages_the_assets_and_no_tests(distributions: tuple[Path, Path]) -> None:
+    names = zipfile.ZipFile(distributions[0]).namelist()
+    tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert tops == {"cli", "efdn", "engines", "export"}
+    for name in ("efdn_x4.onnx", "efdn_x4.safetensors", "verification.png", "SHA256SUMS", "MODEL_CARD.md"):
+        assert f"efdn/assets/{name}" in names
+    for package in tops:
+        assert f"{package}/py.typed" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_sdist_can_be_built_again(distributions: tuple[Path, Path], tmp_path: Path) -> None:
+    with tarfile.open(distributions[1]) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (folder,) = tmp_path.iterdir()
+    assert (folder / "efdn" / "assets" / "efdn_x4.onnx").exists()
+    build = [sys.executable, "-m", "build", "-q", "--wheel", "--outdir", str(tmp_path / "again"), str(folder)]
+    subprocess.run(build, check=True, capture_output=True)
+    assert next((tmp_path / "again").glob("*.whl")).name == distributions[0].name
+
+
+def test_infer_works_in_a_clean_environment_with_the_cpu_extra_alone(
+    distributions: tuple[Path, Path], tmp_path: Path
+) -> None:
+    environment = tmp_path / "clean"
+    venv.create(environment, with_pip=True)
+    binaries = environment / ("Scripts" if os.name == "nt" else "bin")
+    python = [str(binaries / "python")]
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    install = [*python, "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"), f"{distributions[0]}[cpu]"]
+    subprocess.run(install, check=True, capture_output=True, env=clean)
+    installed = subprocess.run(
+        [*python, "-m", "pip", "list", "--format=freeze"], check=True, capture_output=True, text=True, env=clean
+    ).stdout
+    for heavy in ("torch", "onnx=", "tensorrt"):
+        assert f"\n{heavy}" not in f"\n{installed}"
+    photo = shutil.copy(EXAMPLES / "lr" / "budgie-branch.png", tmp_path)
+    result = subprocess.run(
+        [str(binaries / "efdn-infer"), photo], capture_output=True, text=True, cwd=tmp_path, env=clean, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "budgie-branch_x4.png").exists()
+    without = subprocess.run(
+        [str(binaries / "efdn-export"), "onnx"], capture_output=True, text=True, cwd=tmp_path, env=clean, check=False
+    )
+    assert without.returncode == 1
+    assert "Exporting needs torch" in without.stderr

@@ -1,0 +1,218 @@
+"""TensorRT engines: real ones from TensorRT for RTX, which needs no GPU to build."""
+
+import hashlib
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from efdn.assets import DEFAULT_WEIGHTS
+from efdn.errors import ConfigError, ExportError, MissingExtraError
+from efdn.sidecar import ShapeRange, Sidecar, read_sidecar
+from efdn.transforms import deploy_network
+from efdn.weights import save_network
+from export.build_progress import PhaseTree, quiet
+from export.onnx_export import shape_range
+from export.onnx_graph import write_onnx
+from export.plan import Kernel, Plan, plan_from_build_log, plan_from_inspector
+from export.precision import Precision
+from export.trt_builders import (
+    DEFAULT_RTX_TARGETS,
+    RTX_TARGETS,
+    BuildRequest,
+    BuiltEngine,
+    RtxBuilder,
+    StandardBuilder,
+)
+from export.trt_export import EngineOptions, export_engine, require_precision
+from tests.conftest import make_network
+
+RTX_MASK_AT, RTX_MASKS = 32, {"sm75": 1, "sm80": 2, "sm86": 4, "sm89": 8, "sm120": 16, "sm121": 32}
+"""Where an RTX engine's header keeps the GPUs it was built for, found by building for each."""
+
+
+@pytest.fixture(scope="module")
+def default_engine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Sidecar, list[float]]:
+    """The engine that `efdn-export trt --fp16` builds, and the progress that was shown."""
+    target, shown = tmp_path_factory.mktemp("engine") / "efdn.engine", []
+    sidecar = export_engine(
+        DEFAULT_WEIGHTS,
+        target,
+        builder=RtxBuilder(),
+        options=EngineOptions(),
+        progress=lambda share, phase: shown.append(share),
+    )
+    return target, sidecar, shown
+
+
+@pytest.mark.tensorrt
+def test_default_engine_is_real_half_precision_for_three_gpu_generations(
+    default_engine: tuple[Path, Sidecar, list[float]],
+) -> None:
+    path, sidecar, shown = default_engine
+    content = path.read_bytes()
+    assert len(content) > 1_000_000
+    (mask,) = struct.unpack_from("<I", content, RTX_MASK_AT)
+    assert mask == sum(RTX_MASKS[target] for target in DEFAULT_RTX_TARGETS)
+    assert sidecar.build is not None
+    assert sidecar.build.gpu_targets == DEFAULT_RTX_TARGETS
+    assert sidecar.build.half_share > 0.9
+    # 286 with TensorRT for RTX 1.7.1; more would mean that something no longer fuses.
+    assert 100 < sidecar.build.kernels <= 286
+    assert read_sidecar(path) == sidecar
+    assert sidecar.sha256 == hashlib.sha256(content).hexdigest()
+    assert sidecar.parity["half_arithmetic"]["psnr_db"] >= 65  # type: ignore[operator]
+    assert shown[-1] == pytest.approx(1)
+    assert shown == sorted(shown)
+
+
+@pytest.mark.tensorrt
+def test_dynamic_engine_of_another_scale_and_float32(tmp_path: Path) -> None:
+    save_network(make_network(1, scale=2), tmp_path / "w.safetensors")
+    shape = ShapeRange(min=(16, 16), opt=(32, 48), max=(64, 64))
+    options = EngineOptions(precision=Precision.FP32, shape=shape)
+    sidecar = export_engine(tmp_path / "w.safetensors", builder=RtxBuilder(("sm89",)), options=options)
+    assert sidecar.file == "efdn_x2_16x16-32x48-64x64_fp32_rtx.engine"
+    assert sidecar.shape == shape
+    assert sidecar.build is not None
+    assert sidecar.build.half_share == 0
+    assert sidecar.build.kernels > 0
+
+
+@pytest.mark.tensorrt
+def test_a_graph_that_cannot_be_parsed_is_explained() -> None:
+    request = BuildRequest(graph=b"nonsense", precision=Precision.FP16, shape=shape_range((64, 64)))
+    with pytest.raises(ExportError, match="cannot parse the graph"):
+        RtxBuilder().build(request, quiet)
+
+
+@pytest.mark.tensorrt
+def test_a_build_that_fails_is_explained() -> None:
+    # A dynamic graph, for which a static shape brings no profile.
+    model = write_onnx(deploy_network(make_network()), precision=Precision.FP16, opset=20)
+    request = BuildRequest(graph=model.SerializeToString(), precision=Precision.FP16, shape=shape_range((16, 16)))
+    with pytest.raises(ExportError, match=r"could not build the engine: .*profile"):
+        RtxBuilder().build(request, quiet)
+
+
+@pytest.mark.tensorrt
+def test_targets_are_those_of_the_installed_version() -> None:
+    import tensorrt_rtx
+
+    real = {name.lower() for name in tensorrt_rtx.ComputeCapability.__members__ if name.startswith("SM")}
+    assert set(RTX_TARGETS) == real == set(RTX_MASKS)
+
+
+def test_an_architecture_that_rtx_lacks_is_refused() -> None:
+    with pytest.raises(ExportError, match=r"does not build for sm90: expected some of sm75.*--runtime tensorrt"):
+        RtxBuilder(("sm86", "sm90"))
+
+
+def test_standard_tensorrt_that_is_not_installed_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(MissingExtraError, match=r"needs tensorrt.*\.\[gpu\]"):
+        StandardBuilder()
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        (ShapeRange(min=(12, 12), opt=(64, 64), max=(64, 64)), "at least 13x13, got 12x12"),
+        (ShapeRange(min=(64, 64), opt=(32, 64), max=(64, 64)), "heights must satisfy min <= opt <= max"),
+        (ShapeRange(min=(64, 64), opt=(64, 65), max=(64, 64)), "widths must satisfy min <= opt <= max"),
+        (ShapeRange(min=(64, 64), opt=(64, 64), max=None), "needs a largest shape"),
+    ],
+)
+def test_impossible_shapes_are_refused(shape: ShapeRange, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        EngineOptions(shape=shape)
+
+
+def built(*types: str) -> BuiltEngine:
+    kernels = tuple(Kernel(name=str(i), kind="kgen", output_types=(name,)) for i, name in enumerate(types))
+    return BuiltEngine(content=b"", plan=Plan(kernels=kernels), version="1", gpu_targets=(), seconds=0)
+
+
+def test_half_precision_must_be_proved() -> None:
+    require_precision(built("half", "float"), Precision.FP16)
+    require_precision(built("float"), Precision.FP32)
+    with pytest.raises(ExportError, match="none of the engine's 2 kernels"):
+        require_precision(built("float", "float"), Precision.FP16)
+    with pytest.raises(ExportError, match="listed no kernels"):
+        require_precision(built(), Precision.FP16)
+
+
+class FullPrecisionBuilder:
+    """A builder that quietly ignores the precision."""
+
+    runtime = "tensorrt"
+    opset_limit: int | None = 17
+
+    def __init__(self) -> None:
+        self.requests: list[BuildRequest] = []
+
+    def build(self, request: BuildRequest, progress: Any) -> BuiltEngine:
+        self.requests.append(request)
+        return built("float")
+
+
+def test_an_engine_that_is_secretly_float32_is_not_written() -> None:
+    import onnx
+
+    builder = FullPrecisionBuilder()
+    with pytest.raises(ExportError, match="--fp16 was asked for"):
+        export_engine(builder=builder, options=EngineOptions(shape=shape_range((16, 16))))
+    assert list(Path().iterdir()) == []
+    # TensorRT 8 reads no newer operator set.
+    assert onnx.load_from_string(builder.requests[0].graph).opset_import[0].version == 17
+
+
+LOG = [
+    "Name: __myl_Cast_myl0_0, LayerType: kgen, Inputs: [ { Name: input, Dimensions: [1,3,256,256], Datatype: Float }], "
+    "Constants: [], Outputs: [ { Name: a, Dimensions: [1,3,256,256], Strides: [1,2], Datatype: Half, Format: (NHWC) "
+    "Channel major format }], TacticName: __myl_Cast, StreamId: 0, Metadata: [ONNX Layer: Cast]",
+    "Name: wait_1, LayerType: wait, Inputs: [], Outputs: [], TacticName: , StreamId: 0, Metadata: ",
+    "Name: tail, LayerType: correlation, Inputs: [ { Name: a, Datatype: Half }], Constants: [ { Name: w, Datatype: "
+    "Half }], Outputs: [ { Name: output, Dimensions: [1,3,1024,1024], Datatype: Float }], TacticName: x, StreamId: 0",
+    "Registering layer: Name of something else",
+]
+
+
+def test_plan_is_read_from_the_build_log() -> None:
+    plan = plan_from_build_log(LOG)
+    assert [(kernel.kind, kernel.output_types) for kernel in plan.kernels] == [
+        ("kgen", ("half",)),
+        ("correlation", ("float",)),
+    ]
+    assert plan.half_share == 0.5
+    assert plan_from_build_log([]).half_share == 0
+
+
+def test_plan_is_read_from_either_form_of_the_inspector() -> None:
+    before_10 = {"Name": "a", "LayerType": "Conv", "Outputs": [{"Format/Datatype": "Row major linear FP16 format"}]}
+    half = {"Name": "a", "LayerType": "Conv", "Outputs": [{"Format/Datatype": "Half"}]}
+    full = {"Name": "b", "LayerType": "Conv", "Outputs": [{"Format/Datatype": "Float"}]}
+    assert plan_from_inspector(json.dumps({"Layers": [before_10]})).half_share == 1
+    assert plan_from_inspector(json.dumps({"Layers": [half, full], "Bindings": []})).half_share == 0.5
+    # Names only: built without detailed verbosity, so nothing is proved.
+    assert plan_from_inspector('{"Layers": ["a", "b"]}').kernels == ()
+
+
+def test_progress_follows_nested_phases_and_never_goes_back() -> None:
+    shown: list[tuple[float, str]] = []
+    tree = PhaseTree(lambda share, phase: shown.append((round(share, 3), phase)))
+    tree.start("all", None, 2)
+    tree.start("first", "all", 4)
+    tree.step("first", 1)
+    tree.finish("first")
+    tree.step("all", 0)
+    tree.start("second", "all", 0)
+    tree.finish("second")
+    tree.finish("all")
+    shares = [share for share, _ in shown]
+    assert shares == [0, 0, 0.25, 0.5, 0.5, 0.5, 1, 1]
+    assert shown[2] == (0.25, "first")
