@@ -13,7 +13,7 @@ from cli.runner import new_app, run, show_version
 from efdn.errors import OutputError, UsageError
 
 PROGRAM = "efdn-infer"
-DEFAULT_MAX_PIXELS = 4_000_000
+DEFAULT_MAX_PIXELS = 1_000_000
 
 app = new_app("Upscale a picture with EFDN.")
 

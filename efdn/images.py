@@ -143,7 +143,7 @@ def _refuse_what_would_be_lost(path: Path, image: Image.Image, max_pixels: int) 
     if width * height > max_pixels:
         raise ImageError(
             f"{path} has {width}x{height} pixels, more than the limit of {max_pixels}: "
-            "a picture is upscaled whole and takes about 4 GB a megapixel; raise --max-pixels or crop it"
+            "a picture is upscaled whole and takes about 9 GB of memory a megapixel; raise --max-pixels or crop it"
         )
     if _png_bit_depth(path) == 16:
         raise ImageError(f"{path} has 16 bits a channel, only 8 are supported so far: convert it to 8-bit RGB")

