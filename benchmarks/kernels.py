@@ -12,8 +12,8 @@ from efdn.deploy import DeployEFDN
 from efdn.folding import fold_batch_norms
 from efdn.transforms import DEPLOY_TRANSFORMS
 from efdn.weights import load_network
+from export.artefacts import shape_range
 from export.build_progress import quiet
-from export.onnx_export import shape_range
 from export.onnx_graph import write_onnx
 from export.precision import Precision
 from export.trt_builders import BuildRequest, RtxBuilder

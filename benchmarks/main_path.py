@@ -34,11 +34,12 @@ from engines.ort import open_cpu
 from engines.protocol import INPUT, OUTPUT
 from engines.timing import time_interleaved
 from engines.upscale import to_pixels
-from export.onnx_export import OnnxOptions, export_onnx
+from export.onnx_export import export_onnx
 from export.precision import Precision
 from export.trt_builders import RtxBuilder
 from export.trt_export import EngineOptions, export_engine
 from export.verification import verification_input
+from export.verified_graph import OnnxOptions
 
 RESULTS = Path(__file__).parent / "results"
 CHART = Path(__file__).parent.parent / "docs" / "cpu_engines.svg"

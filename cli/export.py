@@ -66,8 +66,9 @@ def onnx(
     _check_name(output, ".onnx")
     _require_export_extra()
     from efdn.assets import DEFAULT_WEIGHTS
-    from export.onnx_export import OnnxOptions, export_onnx
+    from export.onnx_export import export_onnx
     from export.precision import Precision
+    from export.verified_graph import OnnxOptions
 
     precision = Precision.FP16 if fp16 else Precision.FP32
     options = OnnxOptions(precision=precision, opset=opset, shape=size)

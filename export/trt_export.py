@@ -9,23 +9,15 @@ from pathlib import Path
 from efdn.assets import DEFAULT_WEIGHTS
 from efdn.config import MIN_SIDE
 from efdn.errors import ConfigError, ExportError
-from efdn.files import sha256_of_bytes, sha256_of_file, staged
+from efdn.files import sha256_of_bytes, staged
 from efdn.network import EFDN
 from efdn.sidecar import EngineBuild, ShapeRange, Sidecar, write_sidecar
 from efdn.weights import load_network
+from export.artefacts import describe, shape_range
 from export.build_progress import Progress, quiet
-from export.onnx_export import (
-    DEFAULT_OPSET,
-    Notify,
-    OnnxOptions,
-    shape_range,
-    silent,
-    tool_versions,
-    verified_graph,
-)
 from export.precision import Precision
 from export.trt_builders import BuildRequest, BuiltEngine, EngineBuilder
-from export.verification import as_figures
+from export.verified_graph import DEFAULT_OPSET, Notify, OnnxOptions, silent, verified_graph
 
 STATIC_256 = shape_range((256, 256))
 
@@ -96,20 +88,12 @@ def export_engine(
         )
         require_precision(built, options.precision)
         temporary.write_bytes(built.content)
-        sidecar = Sidecar(
-            kind="engine",
-            file=target.name,
-            sha256=sha256_of_bytes(built.content),
-            scale=network.config.upscale,
-            data_range=network.config.data_range,
-            precision=options.precision.value,
+        sidecar = describe(
+            target,
+            built.content,
+            graph,
             shape=options.shape,
-            opset=graph_options.opset,
-            weights=weights.name,
-            weights_sha256=sha256_of_file(weights),
-            parity=as_figures(graph.parity),
-            tools=tool_versions("torch", "onnx", "onnxruntime", "onnxruntime-gpu", "numpy"),
-            seconds=round(time.perf_counter() - started, 3),
+            started=started,
             build=EngineBuild(
                 runtime=builder.runtime,
                 tensorrt_version=built.version,

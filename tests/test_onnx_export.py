@@ -14,11 +14,12 @@ from efdn.errors import ConfigError, ParityError
 from efdn.sidecar import read_sidecar
 from efdn.transforms import deploy_network
 from efdn.weights import load_network, save_network
-from export import onnx_export
-from export.onnx_export import OnnxOptions, export_onnx
+from export import verified_graph
+from export.onnx_export import export_onnx
 from export.onnx_graph import write_onnx
 from export.precision import Precision
 from export.verification import compare, require, run_network, verification_input
+from export.verified_graph import OnnxOptions
 from tests.conftest import make_network
 
 
@@ -82,7 +83,7 @@ def break_fold(network: DeployEFDN) -> DeployEFDN:
 
 
 def test_a_wrong_fold_is_caught_named_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_export, "deploy_network", lambda network: break_fold(deploy_network(network)))
+    monkeypatch.setattr(verified_graph, "deploy_network", lambda network: break_fold(deploy_network(network)))
     Path("out.onnx").write_text("older")
     with pytest.raises(ParityError, match=r"check 'fold' against PyTorch failed: max error \d.*at most 1e-04"):
         export_onnx(target=Path("out.onnx"), options=OnnxOptions())
@@ -94,10 +95,10 @@ def test_a_wrong_graph_is_caught_and_named(monkeypatch: pytest.MonkeyPatch) -> N
     def wrong(network: DeployEFDN, **options: object) -> onnx.ModelProto:
         return write_onnx(break_fold(network), **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(onnx_export, "write_onnx", wrong)
+    monkeypatch.setattr(verified_graph, "write_onnx", wrong)
     # The fold check sees the same broken network; let it pass, to reach the next.
     sound = load_network(DEFAULT_WEIGHTS)
-    monkeypatch.setattr(onnx_export, "run_network", lambda network, x: run_network(sound, x))
+    monkeypatch.setattr(verified_graph, "run_network", lambda network, x: run_network(sound, x))
     with pytest.raises(ParityError, match="check 'onnxruntime'"):
         export_onnx(options=OnnxOptions())
     assert list(Path().iterdir()) == []

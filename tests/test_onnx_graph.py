@@ -12,9 +12,9 @@ from efdn.folding import fold_batch_norms
 from efdn.network import EFDN
 from efdn.transforms import deploy_network
 from engines.ort import CPU, OnnxRuntimeEngine
-from export.onnx_export import OPSETS
 from export.onnx_graph import write_onnx
 from export.precision import Precision
+from export.verified_graph import OPSETS
 from tests.conftest import bias, make_network
 
 METADATA = {"scale": "4", "data_range": "255"}

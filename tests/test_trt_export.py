@@ -13,8 +13,8 @@ from efdn.errors import ConfigError, ExportError, MissingExtraError
 from efdn.sidecar import ShapeRange, Sidecar, read_sidecar
 from efdn.transforms import deploy_network
 from efdn.weights import save_network
+from export.artefacts import shape_range
 from export.build_progress import PhaseTree, quiet
-from export.onnx_export import shape_range
 from export.onnx_graph import write_onnx
 from export.plan import Kernel, Plan, plan_from_build_log, plan_from_inspector
 from export.precision import Precision
