@@ -91,7 +91,10 @@ def trt(
         Optional[str],
         typer.Option("--gpu-arch", metavar="LIST", help="GPU generations for rtx: sm86,sm89,sm120 if not given."),
     ] = None,
-    opset: Opset = 20,
+    opset: Annotated[
+        Optional[int],
+        typer.Option("--opset", help="ONNX operator set; the best for the runtime if not given."),
+    ] = None,
     shape: Annotated[
         Optional[str], typer.Option("--shape", metavar="HxW", help="The one shape to take; 256x256 if none is given.")
     ] = None,
@@ -135,7 +138,8 @@ def trt(
         f"built in {build.build_seconds:.1f} s by {'TensorRT for RTX' if runtime is Runtime.rtx else 'TensorRT'} "
         f"{build.tensorrt_version}"
     )
-    typer.echo(f"next, on a machine with such a GPU: efdn-infer photo.png --model {path}")
+    takes = "x".join(map(str, reversed(sidecar.shape.opt)))
+    typer.echo(f"next, on a machine with such a GPU: efdn-infer PHOTO_OF_{takes}.png --model {path}")
 
 
 def _open_builder(runtime: Runtime, targets: tuple[str, ...] | None) -> EngineBuilder:

@@ -13,7 +13,7 @@ from cli.runner import new_app, run, show_version
 from efdn.errors import OutputError, UsageError
 
 PROGRAM = "efdn-infer"
-DEFAULT_MAX_PIXELS = 1_000_000
+DEFAULT_MAX_PIXELS = 640_000
 
 app = new_app("Upscale a picture with EFDN.")
 
@@ -63,6 +63,8 @@ def infer(
         target = _target(image, output, scale)
         height, width = (scale * side for side in photo.pixels.shape[:2])
         check_photo_target(target, width, height)
+        if target.exists() and target.samefile(image):
+            raise OutputError(f"{target} is the picture itself: give another name with -o")
         if target.exists() and not overwrite:
             raise OutputError(f"{target} exists: give --overwrite to replace it, or another name with -o")
         passed_over = f"; passed over {', '.join(choice.passed_over)}" if choice.passed_over else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import NoReturn
@@ -9,6 +10,7 @@ from typing import NoReturn
 import typer
 
 from efdn.errors import EfdnError
+from efdn.files import reason_of
 
 INTERRUPTED = 130
 
@@ -42,6 +44,10 @@ def run(app: typer.Typer, program: str) -> NoReturn:
 
     Exit codes: 0 done, 1 an error, 2 a command line that cannot be understood, 130 interrupted.
     """
+    # A name that the terminal cannot show must not undo the work done.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(prog_name=program, standalone_mode=False)
     except EfdnError as error:
@@ -57,6 +63,8 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         # The reader of stdout has gone, as in `efdn-export ... | head -1`; Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:  # What no room has foreseen: a name too long, a folder that may not be entered.
+        _fail(program, f"{error.filename or 'the system'}: {reason_of(error)}", 1)
     if code == INTERRUPTED:  # Newer typers turn the exception into this code themselves.
         _fail(program, "interrupted", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)

@@ -28,9 +28,9 @@ class FoldedMixer(nn.Module):
     """A token mixer with its residual and its norm: `total * x + slope * (mix(x) - x) + offset`.
 
     Computed as `(total - slope) * x + slope * mix(x) + offset`, which TensorRT fuses
-    over all three mixers of a block into one kernel. Where slopes are large (they
-    reach 300 where neighbouring pixels hardly differ) the difference is kept: the
-    expanded form would subtract two large numbers there.
+    over all three mixers of a block into one kernel. Where slopes are large (129 in
+    the first mixer of the default weights) the difference is kept: the expanded form
+    would subtract two large numbers there.
 
     Args:
         slope: (C,).

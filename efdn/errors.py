@@ -65,6 +65,10 @@ class ArtefactError(EfdnError):
     """A sidecar that is missing, broken, or does not belong to its artefact."""
 
 
+class ModelFileError(EngineError):
+    """A model file that no engine could open: it is the file that is at fault."""
+
+
 class ExportError(EfdnError):
     """An ONNX graph or engine that could not be made."""
 

@@ -7,11 +7,11 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from efdn.errors import OutputError
+from efdn.errors import ModelFileError, OutputError
 
 
 @contextmanager
@@ -27,14 +27,15 @@ def staged(target: Path) -> Iterator[Path]:
         OutputError: the folder does not exist or cannot be written, or `target` is a folder.
     """
     final = check_target(target)
-    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
+    temporary = final.with_name(f".efdn-{secrets.token_hex(8)}.part")
     try:
         yield temporary
         temporary.replace(final)
     except OSError as error:
         raise OutputError(f"cannot write {target}: {reason_of(error)}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def check_target(target: Path) -> Path:
@@ -46,6 +47,8 @@ def check_target(target: Path) -> Path:
     final = Path(os.path.realpath(target))
     if final.is_dir():
         raise OutputError(f"cannot write {target}: expected a file name, this is a folder")
+    if final.parent.exists() and not final.parent.is_dir():
+        raise OutputError(f"cannot write {target}: {final.parent} is a file, not a folder")
     if not final.parent.is_dir():
         raise OutputError(f"cannot write {target}: the folder {final.parent} does not exist; create it first")
     if not os.access(final.parent, os.W_OK):
@@ -57,6 +60,18 @@ def write_json(path: Path, content: Any) -> None:
     """Writes `content` as indented JSON, whole or not at all."""
     with staged(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content.
+
+    Raises:
+        ModelFileError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}: {reason_of(error)}") from error
 
 
 def sha256_of_bytes(content: bytes) -> str:

@@ -96,7 +96,7 @@ def read_photo(path: Path, *, max_pixels: int) -> Photo:
         raise ImageError(f"cannot read {path}: {reason_of(error)}") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{path} is not a PNG, JPEG or WebP picture, whatever its name says") from error
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     # Pillow's decoders raise many kinds on broken data, SyntaxError and struct.error among them.
     except Exception as error:

@@ -7,12 +7,14 @@ wrote); everything else about them is here, readable without any of their tools.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from efdn.errors import ArtefactError
-from efdn.files import reason_of, write_json
+from efdn.files import reason_of, staged, write_json
 
 SCHEMA = 1
 
@@ -101,9 +103,25 @@ def sidecar_path(artefact: Path) -> Path:
     return artefact.with_name(artefact.name + ".json")
 
 
+@contextmanager
+def staged_pair(artefact: Path) -> Iterator[tuple[Path, Path]]:
+    """Temporary paths for an artefact and its sidecar, which take their places together at the end.
+
+    Raises:
+        OutputError: either cannot be written.
+    """
+    with staged(sidecar_path(artefact)) as description, staged(artefact) as content:
+        yield content, description
+
+
 def write_sidecar(artefact: Path, sidecar: Sidecar) -> None:
     """Writes the sidecar of an artefact, whole or not at all."""
-    write_json(sidecar_path(artefact), {"schema": sidecar.schema, **asdict(sidecar)})
+    write_description(sidecar_path(artefact), sidecar)
+
+
+def write_description(path: Path, sidecar: Sidecar) -> None:
+    """Writes a sidecar to a file of any name, whole or not at all."""
+    write_json(path, {"schema": sidecar.schema, **asdict(sidecar)})
 
 
 def read_sidecar(artefact: Path) -> Sidecar:

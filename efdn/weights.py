@@ -72,7 +72,7 @@ def save_network(network: EFDN, path: Path) -> None:
         "planes": str(config.planes),
         "blocks": str(config.num_modules),
         "input_repeats": str(config.num_times),
-        "data_range": f"{config.data_range:g}",
+        "data_range": f"{config.data_range:.15g}",
     }
     state = {
         key: value.detach().float().cpu().contiguous()
@@ -93,9 +93,7 @@ def _read(path: Path) -> tuple[StateDict, dict[str, str]]:
         if path.suffix.lower() == ".safetensors":
             return _read_safetensors(path)
         return _unwrap(torch.load(path, map_location="cpu", weights_only=True), path), {}
-    except WeightsError:
-        raise
-    except MissingExtraError:
+    except (WeightsError, MissingExtraError, MemoryError):
         raise
     except PermissionError as error:
         raise WeightsError(f"cannot read {path}: {reason_of(error)}") from error

@@ -6,13 +6,13 @@ import without a driver.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from efdn.errors import EngineError, MissingExtraError
+from efdn.errors import EngineError
+from efdn.extras import import_extra
 
 
 class CudaDevice:
@@ -24,19 +24,16 @@ class CudaDevice:
     """
 
     def __init__(self) -> None:
-        try:
-            self._cuda: Any = import_module("cuda.bindings.runtime")
-        except ImportError as error:
-            raise MissingExtraError("cuda-bindings", "gpu", "Running a TensorRT engine") from error
+        self._cuda: Any = import_extra("cuda.bindings.runtime", "gpu", "Running a TensorRT engine")
         try:
             found = self._call("cudaGetDeviceCount")
         except (EngineError, RuntimeError) as error:
             raise EngineError(
                 f"no usable NVIDIA GPU here ({error}): TensorRT engines run on a GPU with its driver; "
-                "without one use --engine onnxruntime-cpu"
+                "without one leave --model out, or give it an ONNX file"
             ) from error
         if found == 0:
-            raise EngineError("no NVIDIA GPU here: without one use --engine onnxruntime-cpu")
+            raise EngineError("no NVIDIA GPU here: without one leave --model out, or give it an ONNX file")
         properties = self._call("cudaGetDeviceProperties", 0)
         self.name = properties.name.decode(errors="replace").rstrip("\0")
         self.architecture = f"sm{properties.major}{properties.minor}"

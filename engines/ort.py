@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +11,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from efdn.config import MIN_SIDE
-from efdn.errors import EngineError, MissingExtraError, ShapeError
+from efdn.errors import EngineError, ModelFileError, ShapeError
+from efdn.extras import import_extra
+from efdn.files import read_bytes
 from engines.protocol import Arrays, Dim, Engine, ModelInfo, TensorSpec
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -24,10 +25,10 @@ def open_cpu(model: Path) -> Engine:
     """Opens an ONNX file on the CPU, on as many threads as there are cores.
 
     Raises:
-        EngineError: not a readable ONNX file of this toolkit.
+        ModelFileError: not a readable ONNX file of this toolkit.
         MissingExtraError: ONNX Runtime is not installed.
     """
-    return OnnxRuntimeEngine("onnxruntime-cpu", model.read_bytes(), model.name, (CPU,))
+    return OnnxRuntimeEngine("onnxruntime-cpu", read_bytes(model), model.name, (CPU,))
 
 
 def open_cuda(model: Path) -> Engine:
@@ -45,7 +46,7 @@ def open_cuda(model: Path) -> Engine:
         )
     if hasattr(ort, "preload_dlls"):
         ort.preload_dlls()
-    return OnnxRuntimeEngine("onnxruntime-cuda", model.read_bytes(), model.name, (CUDA, CPU))
+    return OnnxRuntimeEngine("onnxruntime-cuda", read_bytes(model), model.name, (CUDA, CPU))
 
 
 class OnnxRuntimeEngine(Engine):
@@ -56,24 +57,22 @@ class OnnxRuntimeEngine(Engine):
         content: the ONNX file.
         model_name: for people.
         providers: in order; the first must be in use once the session is open.
-        optimize: whether ONNX Runtime may rewrite the graph.
     """
 
-    def __init__(
-        self, name: str, content: bytes, model_name: str, providers: tuple[str, ...], *, optimize: bool = True
-    ) -> None:
+    def __init__(self, name: str, content: bytes, model_name: str, providers: tuple[str, ...]) -> None:
         ort = _onnxruntime("cpu")
         options = ort.SessionOptions()
         options.log_severity_level = ERRORS_ONLY
         options.intra_op_num_threads = _cores()
         # Patterns are kept per shape and only grow memory here: 12.7 GB a megapixel with, 8.1 without, no slower.
         options.enable_mem_pattern = False
-        if not optimize:
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            session = ort.InferenceSession(content, options, providers=list(providers))
+            # Its own fall-back would move to the CPU in the middle of a run, with a word on stdout.
+            session = ort.InferenceSession(
+                content, options, providers=[_with_options(provider) for provider in providers], enable_fallback=0
+            )
         except Exception as error:  # Its exception classes share no public base.
-            raise EngineError(f"ONNX Runtime cannot load {model_name}: {_first_line(error)}") from error
+            raise ModelFileError(f"ONNX Runtime cannot load {model_name}: {_first_line(error)}") from error
         if session.get_providers()[0] != providers[0]:
             raise EngineError(
                 f"ONNX Runtime fell back to {session.get_providers()[0]} although {providers[0]} was asked for: "
@@ -106,10 +105,15 @@ def _model_info(metadata: Mapping[str, str], model_name: str) -> ModelInfo:
     try:
         return ModelInfo(name=model_name, scale=int(metadata["scale"]), data_range=float(metadata["data_range"]))
     except (KeyError, ValueError) as error:
-        raise EngineError(
+        raise ModelFileError(
             f"{model_name} does not say its scale and data range (metadata_props): "
             "expected an ONNX file written by efdn-export"
         ) from error
+
+
+def _with_options(provider: str) -> Any:
+    """The provider with its options: float32 stays float32 on CUDA, where TF32 is the default."""
+    return (provider, {"use_tf32": "0"}) if provider == CUDA else provider
 
 
 def _spec(value: Any) -> TensorSpec:
@@ -124,10 +128,11 @@ def _spec(value: Any) -> TensorSpec:
 
 
 def _onnxruntime(extra: str) -> ModuleType:
-    try:
-        return import_module("onnxruntime")
-    except ImportError as error:
-        raise MissingExtraError("onnxruntime", extra, "This engine") from error
+    ort = import_extra("onnxruntime", extra, "This engine")
+    # Official builds report usage unless told not to; a picture tool has nothing to report.
+    if hasattr(ort, "disable_telemetry_events"):
+        ort.disable_telemetry_events()
+    return ort
 
 
 def _cores() -> int:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from efdn.config import MIN_SIDE
-from efdn.errors import EngineError, MissingExtraError
+from efdn.errors import EngineError
+from efdn.extras import import_extra
 from engines.protocol import INPUT, OUTPUT, Arrays, Dim, Engine, ModelInfo, TensorSpec
 
 if TYPE_CHECKING:
@@ -24,10 +25,7 @@ def open_pytorch(model: Path) -> Engine:
         WeightsError: the file is not a readable EFDN checkpoint.
         MissingExtraError: PyTorch is not installed.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError("torch", "export", "Running a weights file") from error
+    torch = import_extra("torch", "export", "Running a weights file")
     from efdn.transforms import deploy_network
     from efdn.weights import load_network
 
@@ -62,9 +60,11 @@ class PyTorchEngine(Engine):
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         torch = self._torch
         try:
-            with torch.inference_mode():
+            # Float32 is to mean float32: cuDNN's default is TF32.
+            with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
                 # Always a copy on the CPU too, so that the network never sees the caller's memory.
                 x = torch.tensor(np.ascontiguousarray(feeds[INPUT]), device=self._device)
                 return {OUTPUT: self._network(x).cpu().numpy()}
         except RuntimeError as error:
-            raise EngineError(f"PyTorch failed: {str(error).splitlines()[0]}") from error
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise EngineError(f"PyTorch failed: {reason}") from error

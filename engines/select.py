@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from efdn.assets import DEFAULT_ONNX, DEFAULT_WEIGHTS
-from efdn.errors import EngineError, MissingExtraError
+from efdn.errors import EngineError, MissingExtraError, ModelFileError
 from engines.protocol import Engine
 from engines.registry import ENGINES, EngineEntry, ModelKind, find_engine, model_kind
 
@@ -43,6 +43,7 @@ def choose_engine(model: Path | None = None, name: str = AUTO) -> Choice:
 
     Raises:
         UsageError: no engine of that name.
+        ModelFileError: the model file is at fault.
         EngineError: the engine asked for, or none at all, can run here; the message gives reason and remedy.
     """
     if name != AUTO:
@@ -53,6 +54,8 @@ def choose_engine(model: Path | None = None, name: str = AUTO) -> Choice:
     for entry in candidates:
         try:
             engine = entry.open(model if model is not None else PACKAGED[entry.reads])
+        except ModelFileError:
+            raise
         except (EngineError, MissingExtraError) as error:
             if len(candidates) == 1:
                 raise

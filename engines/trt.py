@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from efdn.errors import ArtefactError, EngineError, MissingExtraError, ShapeError
-from efdn.files import sha256_of_bytes
-from efdn.sidecar import EngineBuild, ShapeRange, Sidecar, read_sidecar
+from efdn.errors import ArtefactError, EngineError, ShapeError
+from efdn.extras import import_extra
+from efdn.files import read_bytes, sha256_of_bytes
+from efdn.sidecar import ShapeRange, Sidecar, read_sidecar
 from engines.cuda import CudaDevice
 from engines.protocol import Arrays, Dim, Engine, ModelInfo, TensorSpec
 from engines.trt_log import listening, logger_of
@@ -38,14 +38,18 @@ def open_tensorrt(model: Path) -> Engine:
     sidecar = read_sidecar(model)
     if sidecar.build is None or sidecar.build.runtime not in FLAVOURS:
         raise ArtefactError(f"the sidecar of {model} does not describe a TensorRT engine: build it anew")
-    plan = model.read_bytes()
+    plan = read_bytes(model)
     if sha256_of_bytes(plan) != sidecar.sha256:
         raise ArtefactError(f"{model} is not the file its sidecar describes (SHA-256 differs): {_rebuild(sidecar)}")
-    trt = _load_flavour(sidecar.build)
+    trt = load_flavour(sidecar.build.runtime, "Running this engine file")
     _check_version(trt, sidecar, model)
     device = CudaDevice()
-    _check_gpu(device, sidecar, model)
-    return TensorRTEngine(trt, plan, device, sidecar)
+    try:
+        _check_gpu(device, sidecar, model)
+        return TensorRTEngine(trt, plan, device, sidecar)
+    except BaseException:
+        device.close()
+        raise
 
 
 class TensorRTEngine(Engine):
@@ -69,9 +73,10 @@ class TensorRTEngine(Engine):
             raise EngineError(
                 f"TensorRT could not deserialise {sidecar.file} ({messages.last_error}): {_rebuild(sidecar)}"
             )
-        self._context = _make_context(trt, self._engine)
+        with listening(trt) as messages:
+            self._context = _make_context(trt, self._engine)
         if self._context is None:
-            raise EngineError(f"TensorRT could not create a context for {sidecar.file}, most likely out of GPU memory")
+            raise EngineError(f"TensorRT could not create a context for {sidecar.file} ({messages.last_error})")
         self.name = "tensorrt"
         self.detail = f"{trt.__name__} {trt.__version__}, {device.name}"
         self.model = ModelInfo(name=sidecar.file, scale=sidecar.scale, data_range=sidecar.data_range)
@@ -90,8 +95,10 @@ class TensorRTEngine(Engine):
             shape = tuple(self._context.get_tensor_shape(spec.name))
             results[spec.name] = np.empty(shape, dtype=spec.dtype)
             self._bind(spec.name, results[spec.name].nbytes)
-        if not self._context.execute_async_v3(self._device.stream):
-            raise EngineError(f"TensorRT failed to run {self.model.name}")
+        with listening(self._trt) as messages:
+            started = self._context.execute_async_v3(self._device.stream)
+        if not started:
+            raise EngineError(f"TensorRT failed to run {self.model.name} ({messages.last_error})")
         for name, value in results.items():
             self._device.download(value, self._buffers[name][0])
         self._device.wait()
@@ -110,6 +117,8 @@ class TensorRTEngine(Engine):
         address, capacity = self._buffers.get(name, (0, 0))
         if capacity < size:
             if capacity:
+                # Forgotten before it is freed: should what follows fail, it must not be freed again.
+                del self._buffers[name]
                 self._device.free(address)
             address = self._device.allocate(size)
             self._buffers[name] = (address, size)
@@ -126,12 +135,15 @@ class TensorRTEngine(Engine):
         return TensorSpec(name=name, dtype=dtype, dims=(Dim(1, 1), Dim(3, 3), *sides))
 
 
-def _load_flavour(build: EngineBuild) -> ModuleType:
-    module, extra = FLAVOURS[build.runtime]
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise MissingExtraError(module, extra, "Running this engine file") from error
+def load_flavour(runtime: str, purpose: str) -> ModuleType:
+    """The TensorRT module of a runtime.
+
+    Raises:
+        MissingExtraError: it is not installed.
+        EngineError: it does not load.
+    """
+    module, extra = FLAVOURS[runtime]
+    return import_extra(module, extra, purpose)
 
 
 def _check_version(trt: ModuleType, sidecar: Sidecar, model: Path) -> None:

@@ -9,10 +9,13 @@ from pathlib import Path
 
 from efdn.config import MIN_SIDE
 from efdn.files import sha256_of_bytes, sha256_of_file
+from efdn.network import EFDN
 from efdn.sidecar import EngineBuild, ShapeRange, Sidecar
 from efdn.version import __version__
+from export.precision import Precision
+from export.trt_builders import EngineBuilder
 from export.verification import as_figures
-from export.verified_graph import VerifiedGraph
+from export.verified_graph import DEFAULT_OPSET, OnnxOptions, VerifiedGraph
 
 TOOLS = ("torch", "onnx", "onnxruntime", "onnxruntime-gpu", "numpy")
 
@@ -71,3 +74,24 @@ def tool_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def onnx_name(network: EFDN, weights: Path, options: OnnxOptions) -> str:
+    """File name that carries weights, scale, shape, precision and an opset that is not the default."""
+    shape = "dynamic" if options.shape is None else "{}x{}".format(*options.shape)
+    opset = "" if options.opset == DEFAULT_OPSET else f"_op{options.opset}"
+    return f"{_stem(network, weights)}_{shape}_{options.precision.value}{opset}.onnx"
+
+
+def engine_name(network: EFDN, weights: Path, precision: Precision, shape: ShapeRange, builder: EngineBuilder) -> str:
+    """File name that carries weights, scale, shapes, precision, runtime and targets that are not the default."""
+    sides = (shape.opt,) if shape.static else (shape.min, shape.opt, shape.max or shape.opt)
+    shapes = "-".join(f"{height}x{width}" for height, width in sides)
+    targets = "" if builder.usual_targets else "_" + "-".join(builder.targets)
+    return f"{_stem(network, weights)}_{shapes}_{precision.value}_{builder.runtime}{targets}.engine"
+
+
+def _stem(network: EFDN, weights: Path) -> str:
+    """The weights' name, with the scale if it does not say it."""
+    scale = f"x{network.config.upscale}"
+    return weights.stem if weights.stem.endswith(f"_{scale}") else f"{weights.stem}_{scale}"

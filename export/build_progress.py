@@ -61,13 +61,18 @@ def monitor_for(trt: ModuleType, progress: Progress) -> Any | None:
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self.tree = PhaseTree(progress)
+            self.interrupted = False
 
         def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
             self.tree.start(phase, parent, steps)
 
         def step_complete(self, phase: str, step: int) -> bool:
-            self.tree.step(phase, step)
-            return True
+            # Called from C++, through which an exception does not pass; False ends the build.
+            try:
+                self.tree.step(phase, step)
+            except KeyboardInterrupt:
+                self.interrupted = True
+            return not self.interrupted
 
         def phase_finish(self, phase: str) -> None:
             self.tree.finish(phase)

@@ -6,11 +6,9 @@ import time
 from pathlib import Path
 
 from efdn.assets import DEFAULT_WEIGHTS
-from efdn.files import staged
-from efdn.network import EFDN
-from efdn.sidecar import Sidecar, write_sidecar
+from efdn.sidecar import Sidecar, staged_pair, write_description
 from efdn.weights import load_network
-from export.artefacts import describe, shape_range
+from export.artefacts import describe, onnx_name, shape_range
 from export.verified_graph import Notify, OnnxOptions, silent, verified_graph
 
 
@@ -35,15 +33,9 @@ def export_onnx(
     """
     started = time.perf_counter()
     network = load_network(weights)
-    target = target if target is not None else Path(onnx_name(network, options))
-    with staged(target) as temporary:
+    target = target if target is not None else Path(onnx_name(network, weights, options))
+    with staged_pair(target) as (temporary, description):
         graph = verified_graph(network, weights, options, notify, written_to=temporary)
         sidecar = describe(target, graph.content, graph, shape=shape_range(options.shape), started=started)
-        write_sidecar(target, sidecar)
+        write_description(description, sidecar)
     return sidecar
-
-
-def onnx_name(network: EFDN, options: OnnxOptions) -> str:
-    """File name that carries scale, shape and precision."""
-    shape = "dynamic" if options.shape is None else "{}x{}".format(*options.shape)
-    return f"efdn_x{network.config.upscale}_{shape}_{options.precision.value}.onnx"

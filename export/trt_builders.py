@@ -10,15 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from types import ModuleType
 from typing import Any, Protocol
 
-from efdn.errors import ExportError, MissingExtraError
+from efdn.errors import ExportError
 from efdn.sidecar import ShapeRange
 from engines.cuda import CudaDevice
 from engines.protocol import INPUT
-from engines.trt import FLAVOURS
+from engines.trt import load_flavour
 from engines.trt_log import listening, logger_of
 from export.build_progress import Progress, monitor_for
 from export.plan import Plan, plan_from_build_log, plan_from_inspector
@@ -71,10 +70,14 @@ class EngineBuilder(Protocol):
     Attributes:
         runtime: "rtx" or "tensorrt".
         opset_limit: newest ONNX operator set it reads, or None.
+        targets: GPUs it builds for, such as "sm86".
+        usual_targets: whether these are the default ones.
     """
 
     runtime: str
     opset_limit: int | None
+    targets: tuple[str, ...]
+    usual_targets: bool
 
     def build(self, request: BuildRequest, progress: Progress) -> BuiltEngine:
         """Builds one engine.
@@ -105,15 +108,16 @@ class RtxBuilder:
                     f"TensorRT for RTX does not build for {target}: expected some of {', '.join(RTX_TARGETS)}; "
                     "for other GPUs use --runtime tensorrt on a machine that has one"
                 )
-        self._targets = tuple(dict.fromkeys(targets))
-        self._trt = import_flavour(self.runtime)
+        self.targets = tuple(dict.fromkeys(targets))
+        self.usual_targets = self.targets == DEFAULT_RTX_TARGETS
+        self._trt = load_flavour(self.runtime, "Building this engine")
 
     def build(self, request: BuildRequest, progress: Progress) -> BuiltEngine:
         trt = self._trt
 
         def configure(config: Any) -> None:
-            config.num_compute_capabilities = len(self._targets)
-            for index, target in enumerate(self._targets):
+            config.num_compute_capabilities = len(self.targets)
+            for index, target in enumerate(self.targets):
                 config.set_compute_capability(getattr(trt.ComputeCapability, target.upper()), index)
 
         started = time.perf_counter()
@@ -123,7 +127,7 @@ class RtxBuilder:
             content=content,
             plan=plan_from_build_log(messages.details),
             version=trt.__version__,
-            gpu_targets=self._targets,
+            gpu_targets=self.targets,
             seconds=time.perf_counter() - started,
         )
 
@@ -139,8 +143,11 @@ class StandardBuilder:
     runtime = "tensorrt"
 
     def __init__(self) -> None:
-        self._trt = import_flavour(self.runtime)
-        self._device = CudaDevice()
+        self._trt = load_flavour(self.runtime, "Building this engine")
+        device = CudaDevice()
+        self.targets: tuple[str, ...] = (device.architecture,)
+        self.usual_targets = False
+        device.close()
         self._major = int(self._trt.__version__.split(".")[0])
         self.opset_limit: int | None = LAST_OPSET_OF_TENSORRT_8 if self._major < 10 else None
 
@@ -148,7 +155,7 @@ class StandardBuilder:
         trt = self._trt
 
         def configure(config: Any) -> None:
-            if request.precision is Precision.FP16 and self._major < 10:
+            if request.precision is Precision.FP16 and not strongly_typed(trt):
                 config.set_flag(trt.BuilderFlag.FP16)
             if self._major < 10:
                 # The others load cuBLAS and cuDNN, which nothing here needs.
@@ -163,30 +170,26 @@ class StandardBuilder:
             content=content,
             plan=self._inspect(content),
             version=trt.__version__,
-            gpu_targets=(self._device.architecture,),
+            gpu_targets=self.targets,
             seconds=seconds,
         )
 
     def _inspect(self, content: bytes) -> Plan:
         trt = self._trt
-        engine = trt.Runtime(logger_of(trt)).deserialize_cuda_engine(content)
-        if engine is None:
-            raise ExportError("TensorRT cannot read back the engine that it has just built")
-        inspector = engine.create_engine_inspector()
-        return plan_from_inspector(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+        with listening(trt) as messages:
+            engine = trt.Runtime(logger_of(trt)).deserialize_cuda_engine(content)
+            if engine is None:
+                raise ExportError(f"TensorRT cannot read back the engine it has just built: {messages.last_error}")
+            information = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+        try:
+            return plan_from_inspector(information)
+        except ValueError as error:
+            raise ExportError(f"TensorRT {trt.__version__} describes its engine in no JSON known here") from error
 
 
-def import_flavour(runtime: str) -> ModuleType:
-    """The TensorRT module of a runtime.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    module, extra = FLAVOURS[runtime]
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise MissingExtraError(module, extra, "Building this engine") from error
+def strongly_typed(trt: ModuleType) -> bool:
+    """Whether the types of the graph decide those of the engine, as they do except in version 8."""
+    return hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
 
 
 def build_serialized(
@@ -199,9 +202,10 @@ def build_serialized(
     """
     builder = trt.Builder(logger_of(trt))
     flags = trt.NetworkDefinitionCreationFlag
-    # Bits differ between versions: strongly typed where that exists, else the explicit batch of version 8.
-    kind = flags.STRONGLY_TYPED if hasattr(flags, "STRONGLY_TYPED") else flags.EXPLICIT_BATCH
-    network = builder.create_network(1 << int(kind))
+    # Bits differ between versions, hence by name.
+    network = builder.create_network(1 << int(flags.STRONGLY_TYPED if strongly_typed(trt) else flags.EXPLICIT_BATCH))
+    if network is None:
+        raise ExportError(f"{trt.__name__} {trt.__version__} could not start a network: {messages.last_error}")
     parser = trt.OnnxParser(network, logger_of(trt))
     if not parser.parse(request.graph):
         reasons = "; ".join(parser.get_error(index).desc() for index in range(parser.num_errors))
@@ -219,6 +223,8 @@ def build_serialized(
     if monitor is not None:
         config.progress_monitor = monitor
     content = builder.build_serialized_network(network, config)
+    if monitor is not None and monitor.interrupted:
+        raise KeyboardInterrupt
     if content is None:
         raise ExportError(f"{trt.__name__} {trt.__version__} could not build the engine: {messages.last_error}")
     return bytes(content)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from efdn.assets import DEFAULT_WEIGHTS
 from efdn.config import MIN_SIDE
 from efdn.errors import ConfigError, ExportError
-from efdn.files import sha256_of_bytes, staged
-from efdn.network import EFDN
-from efdn.sidecar import EngineBuild, ShapeRange, Sidecar, write_sidecar
+from efdn.files import sha256_of_bytes
+from efdn.sidecar import EngineBuild, ShapeRange, Sidecar, staged_pair, write_description
 from efdn.weights import load_network
-from export.artefacts import describe, shape_range
+from export.artefacts import describe, engine_name, shape_range
 from export.build_progress import Progress, quiet
 from export.precision import Precision
 from export.trt_builders import BuildRequest, BuiltEngine, EngineBuilder
@@ -29,12 +28,12 @@ class EngineOptions:
     Attributes:
         precision: of weights and activations.
         shape: heights and widths to take; one shape is fastest.
-        opset: of the graph it is built from; lowered where the builder reads no newer one.
+        opset: of the graph it is built from; the newest that the builder reads if None.
     """
 
     precision: Precision = Precision.FP16
     shape: ShapeRange = STATIC_256
-    opset: int = DEFAULT_OPSET
+    opset: int | None = None
 
     def __post_init__(self) -> None:
         low, opt, high = self.shape.min, self.shape.opt, self.shape.max
@@ -62,7 +61,7 @@ def export_engine(
 
     Args:
         weights: any weights file.
-        target: the file to write; by default `engine_name` in the working folder.
+        target: the file to write; by default `artefacts.engine_name` in the working folder.
         builder: which TensorRT builds it, and for which GPUs.
         options: precision and shapes.
         notify: told what is being done.
@@ -78,8 +77,10 @@ def export_engine(
     """
     started = time.perf_counter()
     network = load_network(weights)
-    target = target if target is not None else Path(engine_name(network, options, builder.runtime))
-    with staged(target) as temporary:
+    target = (
+        target if target is not None else Path(engine_name(network, weights, options.precision, options.shape, builder))
+    )
+    with staged_pair(target) as (temporary, description):
         graph_options = _graph_options(options, builder)
         graph = verified_graph(network, weights, graph_options, notify)
         notify("building the engine")
@@ -104,7 +105,7 @@ def export_engine(
                 build_seconds=round(built.seconds, 3),
             ),
         )
-        write_sidecar(target, sidecar)
+        write_description(description, sidecar)
     return sidecar
 
 
@@ -120,18 +121,13 @@ def require_precision(built: BuiltEngine, precision: Precision) -> None:
         )
 
 
-def engine_name(network: EFDN, options: EngineOptions, runtime: str) -> str:
-    """File name that carries scale, shape, precision and runtime."""
-    shape = options.shape
-    sides = (shape.opt,) if shape.static else (shape.min, shape.opt, shape.max or shape.opt)
-    shapes = "-".join(f"{height}x{width}" for height, width in sides)
-    return f"efdn_x{network.config.upscale}_{shapes}_{options.precision.value}_{runtime}.engine"
-
-
 def _graph_options(options: EngineOptions, builder: EngineBuilder) -> OnnxOptions:
-    graph = OnnxOptions(
-        precision=options.precision, opset=options.opset, shape=options.shape.opt if options.shape.static else None
+    limit = builder.opset_limit
+    if options.opset is not None and limit is not None and options.opset > limit:
+        raise ExportError(
+            f"the installed {builder.runtime} reads ONNX up to opset {limit}, got --opset {options.opset}: leave it out"
+        )
+    opset = options.opset if options.opset is not None else min(DEFAULT_OPSET, limit or DEFAULT_OPSET)
+    return OnnxOptions(
+        precision=options.precision, opset=opset, shape=options.shape.opt if options.shape.static else None
     )
-    if builder.opset_limit is not None and graph.opset > builder.opset_limit:
-        return replace(graph, opset=builder.opset_limit)
-    return graph

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -28,6 +28,11 @@ from export.verification import (
     run_network,
     verification_input,
 )
+
+LARGEST_VERIFIED = 512 * 512
+"""In pixels. Larger static graphs are checked on their dynamic twin: PyTorch would take minutes and gigabytes."""
+
+LONGEST_SIDE = 8192
 
 OPSETS = range(17, 24)
 """Operator sets that can be written, and that ONNX Runtime runs."""
@@ -61,6 +66,8 @@ class OnnxOptions:
         if self.shape is not None and min(self.shape) < MIN_SIDE:
             height, width = self.shape
             raise ConfigError(f"shape must be at least {MIN_SIDE}x{MIN_SIDE}, got {height}x{width}")
+        if self.shape is not None and max(self.shape) > LONGEST_SIDE:
+            raise ConfigError(f"shape must be at most {LONGEST_SIDE} a side, got {self.shape[0]}x{self.shape[1]}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,19 +113,18 @@ def verified_graph(
     notify("folding")
     folded = deploy_network(network)
     notify("writing the graph")
-    model = write_onnx(
-        folded,
-        precision=options.precision,
-        opset=options.opset,
-        shape=options.shape,
-        metadata=graph_metadata(network, weights, options),
-    )
-    content = _checked(model)
+    metadata = graph_metadata(network, weights, options)
+    content = _write(folded, options, metadata)
     if written_to is not None:
         written_to.write_bytes(content)
         content = written_to.read_bytes()
+    runnable, run_options = content, options
+    if options.shape is not None and options.shape[0] * options.shape[1] > LARGEST_VERIFIED:
+        notify("too large to run whole: taking the same nodes with dynamic shapes")
+        run_options = replace(options, shape=None)
+        runnable = _write(folded, run_options, metadata)
     notify("comparing with PyTorch")
-    parity = _check_parity(network, folded, content, options)
+    parity = _check_parity(network, folded, runnable, run_options)
     return VerifiedGraph(content=content, options=options, network=network, weights=weights, parity=parity)
 
 
@@ -128,7 +134,7 @@ def graph_metadata(network: EFDN, weights: Path, options: OnnxOptions) -> dict[s
     return {
         "architecture": "EFDN",
         "scale": str(config.upscale),
-        "data_range": f"{config.data_range:g}",
+        "data_range": f"{config.data_range:.15g}",
         "color": "RGB",
         "layout": "NCHW",
         "precision": options.precision.value,
@@ -142,8 +148,9 @@ def graph_metadata(network: EFDN, weights: Path, options: OnnxOptions) -> dict[s
     }
 
 
-def _checked(model: onnx.ModelProto) -> bytes:
-    """The model as a file, once ONNX's checker has passed it with strict shape inference."""
+def _write(folded: DeployEFDN, options: OnnxOptions, metadata: dict[str, str]) -> bytes:
+    """The ONNX file, once ONNX's checker has passed it with strict shape inference."""
+    model = write_onnx(folded, precision=options.precision, opset=options.opset, shape=options.shape, metadata=metadata)
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

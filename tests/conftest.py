@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
 
 from efdn.config import EFDNConfig
+from efdn.errors import EfdnError
 from efdn.network import EFDN
+from engines.cuda import CudaDevice
 
 # Timings on a shared machine say nothing; the same examples on every run do.
 settings.register_profile("project", deadline=None, derandomize=True)
@@ -24,15 +27,36 @@ VECTORS = Path(__file__).parent / "vectors"
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
+def installed(module: str) -> bool:
+    """Whether a package can be imported."""
+    return importlib.util.find_spec(module) is not None
+
+
+def has_gpu() -> bool:
+    """Whether a TensorRT engine could run here."""
+    try:
+        CudaDevice().close()
+    except EfdnError:
+        return False
+    return True
+
+
+def has_onnxruntime_cuda() -> bool:
+    """Whether ONNX Runtime could run on CUDA here."""
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers() and has_gpu()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips, visibly, what this machine cannot run."""
+    """Skips, visibly, what this machine cannot run; with EFDN_REQUIRE_RTX a missing TensorRT for RTX is an error."""
+    if not installed("tensorrt_rtx") and os.environ.get("EFDN_REQUIRE_RTX"):
+        pytest.exit("EFDN_REQUIRE_RTX is set, but TensorRT for RTX is not installed", returncode=1)
     without_rtx = pytest.mark.skip(reason="TensorRT for RTX is not installed: pip install '.[rtx]'")
-    without_gpu = pytest.mark.skip(reason="no CUDA device")
+    without_cuda = pytest.mark.skip(reason="no ONNX Runtime with CUDA")
     for item in items:
-        if "tensorrt" in item.keywords and importlib.util.find_spec("tensorrt_rtx") is None:
+        if "tensorrt" in item.keywords and not installed("tensorrt_rtx"):
             item.add_marker(without_rtx)
-        if "gpu" in item.keywords and not torch.cuda.is_available():
-            item.add_marker(without_gpu)
+        if "gpu" in item.keywords and not has_onnxruntime_cuda():
+            item.add_marker(without_cuda)
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +91,12 @@ def make_network(seed: int = 0, *, awkward: bool = False, scale: int = 4, data_r
     """A small network with random weights."""
     torch.manual_seed(seed)
     config = EFDNConfig(upscale=scale, planes=12, num_modules=2, num_times=2, data_range=data_range)
-    return randomize(EFDN.from_config(config), seed, awkward=awkward)
+    network = randomize(EFDN.from_config(config), seed, awkward=awkward)
+    for name, parameter in network.named_parameters():
+        if ".esa." in name:
+            # Or the gates hardly move, and a wrong attention goes unnoticed.
+            parameter.data.mul_(2)
+    return network
 
 
 def bias(network: EFDN) -> torch.Tensor:

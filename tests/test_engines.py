@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from efdn.assets import DEFAULT_ONNX, DEFAULT_WEIGHTS
-from efdn.errors import EfdnError, EngineError, MissingExtraError, ShapeError, UsageError
+from efdn.errors import EfdnError, EngineError, MissingExtraError, ModelFileError, ShapeError, UsageError
+from efdn.extras import import_extra
 from efdn.weights import load_network
 from engines import ort, registry, select
 from engines.ort import CPU, OnnxRuntimeEngine, open_cpu
@@ -146,6 +147,24 @@ def test_broken_and_foreign_onnx_files_are_explained(tmp_path: Path) -> None:
         open_cpu(tmp_path / "cut.onnx")
 
 
+def test_a_broken_model_is_not_blamed_on_the_engines(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"not a model")
+    with pytest.raises(ModelFileError, match=r"^ONNX Runtime cannot load m\.onnx"):
+        choose_engine(tmp_path / "m.onnx")
+
+
+def test_a_package_that_does_not_load_is_not_called_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "without_library.py").write_text("raise ImportError('libnvinfer.so: cannot open shared object file')")
+    (tmp_path / "without_dll.py").write_text("raise FileNotFoundError('nvinfer.dll')")
+    (tmp_path / "without_need.py").write_text("import no_such_package")
+    for name, said in (("without_library", "libnvinfer"), ("without_dll", "nvinfer.dll"), ("without_need", "no_such")):
+        with pytest.raises(EngineError, match=f"{name} is installed but does not load.*{said}"):
+            import_extra(name, "gpu", "This")
+    with pytest.raises(MissingExtraError, match="This needs no_such_module"):
+        import_extra("no_such_module.part", "gpu", "This")
+
+
 def test_an_onnx_file_of_others_is_not_guessed_at() -> None:
     import onnx
 
@@ -217,7 +236,11 @@ def test_with_nothing_installed_the_error_names_every_engine(monkeypatch: pytest
         choose_engine()
 
 
-def test_the_kind_of_model_decides_the_engine(tmp_path: Path) -> None:
+def test_the_kind_of_model_decides_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_cuda(model: Path) -> Engine:
+        raise EngineError("there is no CUDA: buy some")
+
+    monkeypatch.setattr(ort, "open_cuda", no_cuda)
     for model, name in ((DEFAULT_WEIGHTS, "pytorch"), (DEFAULT_ONNX, "onnxruntime-cpu")):
         with choose_engine(model).engine as engine:
             assert engine.name == name

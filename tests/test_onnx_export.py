@@ -51,7 +51,7 @@ def test_packaged_files_have_the_listed_digests() -> None:
 def test_half_precision_export_meets_its_tolerances_and_describes_itself() -> None:
     options = OnnxOptions(precision=Precision.FP16, opset=17, shape=(40, 56))
     returned = export_onnx(options=options)
-    assert returned.file == "efdn_x4_40x56_fp16.onnx"
+    assert returned.file == "efdn_x4_40x56_fp16_op17.onnx"
     assert read_sidecar(Path(returned.file)) == returned
     for check in ("onnxruntime", "half_arithmetic"):
         figures = returned.parity[check]
@@ -69,11 +69,26 @@ def test_half_precision_export_meets_its_tolerances_and_describes_itself() -> No
     assert returned.sha256 == hashlib.sha256(Path(returned.file).read_bytes()).hexdigest()
 
 
+def test_large_static_graphs_are_checked_on_their_dynamic_twin(monkeypatch: pytest.MonkeyPatch) -> None:
+    save_network(make_network(), Path("w.safetensors"))
+    shapes = []
+
+    def watch(network: torch.nn.Module, x: np.ndarray) -> np.ndarray:
+        shapes.append(x.shape[2:])
+        return run_network(network, x)
+
+    monkeypatch.setattr(verified_graph, "run_network", watch)
+    sidecar = export_onnx(Path("w.safetensors"), options=OnnxOptions(shape=(720, 1280)))
+    assert set(shapes) == {(128, 128)}
+    dims = onnx.load(sidecar.file).graph.output[0].type.tensor_type.shape.dim
+    assert [dim.dim_value for dim in dims] == [1, 3, 2880, 5120]
+
+
 @pytest.mark.parametrize("scale", [2, 3])
 def test_other_scales_and_data_ranges_export(scale: int) -> None:
     save_network(make_network(5, scale=scale, data_range=1.0), Path("w.safetensors"))
     sidecar = export_onnx(Path("w.safetensors"), options=OnnxOptions())
-    assert sidecar.file == f"efdn_x{scale}_dynamic_fp32.onnx"
+    assert sidecar.file == f"w_x{scale}_dynamic_fp32.onnx"
     assert sidecar.data_range == 1
 
 
@@ -139,7 +154,7 @@ def test_verification_photo_fits_any_shape() -> None:
     assert verification_input(1.0).max() <= 1
 
 
-@pytest.mark.parametrize("options", [{"opset": 16}, {"opset": 24}, {"shape": (12, 64)}])
+@pytest.mark.parametrize("options", [{"opset": 16}, {"opset": 24}, {"shape": (12, 64)}, {"shape": (9000, 64)}])
 def test_impossible_options_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="must be"):
         OnnxOptions(**options)  # type: ignore[arg-type]

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-import torch
 
 from efdn.errors import ArtefactError, EfdnError, EngineError, MissingExtraError, ShapeError
 from efdn.sidecar import ShapeRange, write_sidecar
@@ -17,6 +16,7 @@ from engines import cuda, trt
 from engines.cuda import CudaDevice
 from engines.select import choose_engine
 from engines.trt import open_tensorrt
+from tests.conftest import has_gpu
 from tests.test_sidecar import make_sidecar
 
 PLAN = b"a plan"
@@ -131,7 +131,10 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("fake_gpu")
-def test_runs_reuses_buffers_and_frees_them() -> None:
+def test_runs_reuses_buffers_and_frees_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_memory(self: FakeDevice, size: int) -> int:
+        raise EngineError("out of memory")
+
     with choose_engine(MODEL).engine as engine:
         assert engine.name == "tensorrt"
         assert [str(dim) for dim in engine.inputs[0].dims] == ["1", "3", "13..128", "13..256"]
@@ -142,9 +145,14 @@ def test_runs_reuses_buffers_and_frees_them() -> None:
             np.testing.assert_array_equal(output, x.repeat(4, axis=2).repeat(4, axis=3))
         # 16 fits where 20 was; 24 does not.
         assert len(FakeDevice.freed) == 2
+        monkeypatch.setattr(FakeDevice, "allocate", out_of_memory)
+        with pytest.raises(EngineError, match="out of memory"):
+            engine.infer({"input": np.zeros((1, 3, 64, 64), np.float32)})
+        monkeypatch.undo()
         with pytest.raises(ShapeError, match="does not take"):
             engine.infer({"input": np.zeros((1, 3, 129, 64), np.float32)})
     assert len(FakeDevice.freed) == 4
+    assert len(set(FakeDevice.freed)) == 4
 
 
 @pytest.mark.usefixtures("fake_gpu")
@@ -193,12 +201,12 @@ def test_a_missing_tensorrt_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.tensorrt
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.skipif(has_gpu(), reason="there is a GPU")
 def test_without_a_gpu_the_real_module_is_not_asked_to_deserialise() -> None:
     import tensorrt_rtx
 
     write_engine(tensorrt_version=tensorrt_rtx.__version__)
-    with pytest.raises(EngineError, match=r"no usable NVIDIA GPU.*--engine onnxruntime-cpu"):
+    with pytest.raises(EngineError, match=r"no usable NVIDIA GPU.*leave --model out"):
         open_tensorrt(MODEL)
 
 
@@ -235,7 +243,7 @@ def test_cuda_failures_carry_their_name_and_number(monkeypatch: pytest.MonkeyPat
         name = "cudaErrorInsufficientDriver"
 
     bindings = SimpleNamespace(cudaGetDeviceCount=lambda: (Status(35), 0))
-    monkeypatch.setattr(cuda, "import_module", lambda name: bindings)
+    monkeypatch.setattr(cuda, "import_extra", lambda *_: bindings)
     with pytest.raises(EngineError, match="CUDA error 35, cudaErrorInsufficientDriver"):
         CudaDevice()
     bindings.cudaGetDeviceCount = lambda: (Status(0), 0)

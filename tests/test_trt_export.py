@@ -74,7 +74,7 @@ def test_dynamic_engine_of_another_scale_and_float32(tmp_path: Path) -> None:
     shape = ShapeRange(min=(16, 16), opt=(32, 48), max=(64, 64))
     options = EngineOptions(precision=Precision.FP32, shape=shape)
     sidecar = export_engine(tmp_path / "w.safetensors", builder=RtxBuilder(("sm89",)), options=options)
-    assert sidecar.file == "efdn_x2_16x16-32x48-64x64_fp32_rtx.engine"
+    assert sidecar.file == "w_x2_16x16-32x48-64x64_fp32_rtx_sm89.engine"
     assert sidecar.shape == shape
     assert sidecar.build is not None
     assert sidecar.build.half_share == 0
@@ -151,6 +151,8 @@ class FullPrecisionBuilder:
 
     runtime = "tensorrt"
     opset_limit: int | None = 17
+    targets: tuple[str, ...] = ("sm90",)
+    usual_targets = False
 
     def __init__(self) -> None:
         self.requests: list[BuildRequest] = []

@@ -8,4 +8,4 @@ FOLDER = Path(__file__).parent
 DEFAULT_WEIGHTS = FOLDER / "efdn_x4.safetensors"
 DEFAULT_ONNX = FOLDER / "efdn_x4.onnx"
 VERIFICATION_PHOTO = FOLDER / "verification.png"
-"""An LR photo, 8-bit RGB: see `efdn/assets/README.md` for its source."""
+"""An LR photo, 8-bit RGB: see `MODEL_CARD.md` for its source."""
