@@ -1,6 +1,6 @@
 """EFDN in its deploy form: no BatchNorm left, ready to be written as ONNX.
 
-Made by `efdn.folding` from a trained network; computes the same function.
+Made by `efdn.folding` and `efdn.transforms` from a trained network; computes the same function.
 """
 
 from __future__ import annotations

@@ -114,13 +114,8 @@ def staged_pair(artefact: Path) -> Iterator[tuple[Path, Path]]:
         yield content, description
 
 
-def write_sidecar(artefact: Path, sidecar: Sidecar) -> None:
-    """Writes the sidecar of an artefact, whole or not at all."""
-    write_description(sidecar_path(artefact), sidecar)
-
-
-def write_description(path: Path, sidecar: Sidecar) -> None:
-    """Writes a sidecar to a file of any name, whole or not at all."""
+def write_sidecar(path: Path, sidecar: Sidecar) -> None:
+    """Writes a sidecar to `sidecar_path`, or to the path that stands for it in a `staged_pair`."""
     write_json(path, {"schema": sidecar.schema, **asdict(sidecar)})
 
 

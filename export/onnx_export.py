@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from efdn.assets import DEFAULT_WEIGHTS
-from efdn.sidecar import Sidecar, staged_pair, write_description
+from efdn.sidecar import Sidecar, staged_pair, write_sidecar
 from efdn.weights import load_network
 from export.artefacts import describe, onnx_name, shape_range
 from export.verified_graph import Notify, OnnxOptions, silent, verified_graph
@@ -37,5 +37,5 @@ def export_onnx(
     with staged_pair(target) as (temporary, description):
         graph = verified_graph(network, weights, options, notify, written_to=temporary)
         sidecar = describe(target, graph.content, graph, shape=shape_range(options.shape), started=started)
-        write_description(description, sidecar)
+        write_sidecar(description, sidecar)
     return sidecar

@@ -10,7 +10,7 @@ from efdn.assets import DEFAULT_WEIGHTS
 from efdn.config import MIN_SIDE
 from efdn.errors import ConfigError, ExportError
 from efdn.files import sha256_of_bytes
-from efdn.sidecar import EngineBuild, ShapeRange, Sidecar, staged_pair, write_description
+from efdn.sidecar import EngineBuild, ShapeRange, Sidecar, staged_pair, write_sidecar
 from efdn.weights import load_network
 from export.artefacts import describe, engine_name, shape_range
 from export.build_progress import Progress, quiet
@@ -105,7 +105,7 @@ def export_engine(
                 build_seconds=round(built.seconds, 3),
             ),
         )
-        write_description(description, sidecar)
+        write_sidecar(description, sidecar)
     return sidecar
 
 

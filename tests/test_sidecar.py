@@ -45,7 +45,7 @@ def make_sidecar(**changes: Any) -> Sidecar:
 )
 def test_round_trip(changes: dict[str, Any]) -> None:
     written = make_sidecar(**changes)
-    write_sidecar(ARTEFACT, written)
+    write_sidecar(sidecar_path(ARTEFACT), written)
     assert read_sidecar(ARTEFACT) == written
     assert next(iter(json.loads(sidecar_path(ARTEFACT).read_text()))) == "schema"
 
@@ -73,7 +73,7 @@ def test_a_broken_sidecar_is_explained(content: str, said: str) -> None:
 
 @pytest.mark.parametrize(("field", "value"), [("shape", {"min": [1], "opt": [1, 2], "max": None}), ("build", {"a": 1})])
 def test_a_broken_part_is_explained(field: str, value: Any) -> None:
-    write_sidecar(ARTEFACT, make_sidecar())
+    write_sidecar(sidecar_path(ARTEFACT), make_sidecar())
     content = json.loads(sidecar_path(ARTEFACT).read_text())
     sidecar_path(ARTEFACT).write_text(json.dumps({**content, field: value}))
     with pytest.raises(ArtefactError, match="lacks or misstates"):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from efdn.errors import ArtefactError, EfdnError, EngineError, MissingExtraError, ShapeError
-from efdn.sidecar import ShapeRange, write_sidecar
+from efdn.sidecar import ShapeRange, sidecar_path, write_sidecar
 from engines import cuda, trt
 from engines.cuda import CudaDevice
 from engines.select import choose_engine
@@ -27,7 +27,7 @@ def write_engine(**build: Any) -> None:
     """An engine file and the sidecar that describes it."""
     sidecar = make_sidecar(sha256=hashlib.sha256(PLAN).hexdigest())
     assert sidecar.build is not None
-    write_sidecar(MODEL, dataclasses.replace(sidecar, build=dataclasses.replace(sidecar.build, **build)))
+    write_sidecar(sidecar_path(MODEL), dataclasses.replace(sidecar, build=dataclasses.replace(sidecar.build, **build)))
     MODEL.write_bytes(PLAN)
 
 
@@ -188,7 +188,7 @@ def test_what_is_wrong_with_the_files_comes_first() -> None:
     MODEL.write_bytes(b"another plan")
     with pytest.raises(ArtefactError, match="SHA-256 differs"):
         open_tensorrt(MODEL)
-    write_sidecar(MODEL, make_sidecar(build=None))
+    write_sidecar(sidecar_path(MODEL), make_sidecar(build=None))
     with pytest.raises(ArtefactError, match="does not describe a TensorRT engine"):
         open_tensorrt(MODEL)
 
