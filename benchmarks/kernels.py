@@ -10,7 +10,7 @@ import copy
 from efdn.assets import DEFAULT_WEIGHTS
 from efdn.deploy import DeployEFDN
 from efdn.folding import fold_batch_norms
-from efdn.transforms import DEPLOY_TRANSFORMS
+from efdn.passes.pipeline import DEPLOY_TRANSFORMS
 from efdn.weights import load_network
 from export.artefacts import shape_range
 from export.build_progress import quiet

@@ -27,7 +27,7 @@ from efdn.files import staged, write_json
 from efdn.html import bar_chart
 from efdn.mixing import mix_pixels_published
 from efdn.network import EFDN
-from efdn.transforms import deploy_network
+from efdn.passes.pipeline import deploy_network
 from efdn.version import __version__
 from efdn.weights import load_network
 from engines.ort import open_cpu

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from efdn.deploy import DeployEFDN
     from efdn.folding import fold_batch_norms
     from efdn.network import EFDN
-    from efdn.transforms import deploy_network
+    from efdn.passes.pipeline import deploy_network
     from efdn.weights import load_network, save_network
 
 __all__ = [
@@ -33,7 +33,7 @@ _HOMES = {
     "EFDN": "efdn.network",
     "DeployEFDN": "efdn.deploy",
     "EFDNConfig": "efdn.config",
-    "deploy_network": "efdn.transforms",
+    "deploy_network": "efdn.passes.pipeline",
     "fold_batch_norms": "efdn.folding",
     "load_network": "efdn.weights",
     "save_network": "efdn.weights",

@@ -1,78 +1,33 @@
 """EFDN in its deploy form: no BatchNorm left, ready to be written as ONNX.
 
-Made by `efdn.folding` and `efdn.transforms` from a trained network; computes the same function.
+Made by `efdn.folding` from a trained network and reshaped by `efdn.passes`; computes the same function.
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from efdn.config import EFDNConfig
-from efdn.layers import BSConv, SpatialAttention
-from efdn.mixing import mix_grouped, mix_pixels
+from efdn.gate import Gate
+from efdn.mixers import FoldedMixer, MixerChain, per_channel
 from efdn.network import check_input
 
 
-def per_channel(values: Tensor) -> Tensor:
-    """(C,) as (1, C, 1, 1), to go with (N, C, H, W)."""
-    return values.view(1, -1, 1, 1)
-
-
-LARGEST_EXPANDED_SLOPE = 16.0
-"""As a multiple of `total`; beyond it the expanded form of a mixer subtracts numbers too large for half precision."""
-
-
-class FoldedMixer(nn.Module):
-    """A token mixer with its residual and its norm: `total * x + slope * (mix(x) - x) + offset`.
-
-    Computed as `(total - slope) * x + slope * mix(x) + offset`, which TensorRT fuses
-    over all three mixers of a block into one kernel. Where slopes are large (129 in
-    the first mixer of the default weights) the difference is kept: the expanded form
-    would subtract two large numbers there.
-
-    Args:
-        slope: (C,).
-        offset: (C,).
-        total: (C,); all ones unless the input comes scaled.
-        grouped: whether the channels come with their groups contiguous.
-    """
-
-    slope: Tensor
-    offset: Tensor
-    total: Tensor
-
-    def __init__(self, slope: Tensor, offset: Tensor, *, total: Tensor | None = None, grouped: bool) -> None:
-        super().__init__()
-        self.register_buffer("slope", slope)
-        self.register_buffer("offset", offset)
-        self.register_buffer("total", torch.ones_like(slope) if total is None else total)
-        self.grouped = grouped
-
-    @property
-    def expanded(self) -> bool:
-        """Whether the expanded form is used."""
-        return bool((self.slope.abs() <= LARGEST_EXPANDED_SLOPE * self.total.abs()).all())
-
-    def forward(self, x: Tensor) -> Tensor:
-        mixed = mix_grouped(x) if self.grouped else mix_pixels(x)
-        slope, offset, total = per_channel(self.slope), per_channel(self.offset), per_channel(self.total)
-        if self.expanded:
-            return (total - slope) * x + slope * mixed + offset
-        return total * x + slope * (mixed - x) + offset
-
-
 class DeployBlock(nn.Module):
-    """One block without norms: `gain * out * gate(out) + scale * x + offset`.
+    """One block without norms: `gain * out * gate + scale * x + offset`.
 
     Each of gain, scale and offset is None where it is not needed.
 
     Attributes:
-        mixers: the three token mixers.
-        branches: the four 1x1 convolutions reading x, r1, r2 and r3.
+        mixing: yields x, r1, r2 and r3.
+        branches: the 1x1 convolutions reading them: four, or one of four groups.
         fusion: 1x1 over the four activated branches; yields `out`.
-        attention: yields `gate`.
+        gate: yields the attention's factor.
+        gate_reads_branches: whether the gate reads the activated branches, rather than `out`.
         gain: (C,), where the fusion cannot carry all of the norm's scale.
         scale: (C,), of the residual.
         offset: (C,).
@@ -87,28 +42,40 @@ class DeployBlock(nn.Module):
         mixers: list[FoldedMixer],
         branches: list[nn.Conv2d],
         fusion: nn.Conv2d,
-        attention: SpatialAttention,
+        gate: Gate,
         *,
         gain: Tensor | None,
         scale: Tensor | None,
         offset: Tensor | None,
     ) -> None:
         super().__init__()
-        self.mixers = nn.ModuleList(mixers)
+        self.mixing = MixerChain(mixers)
         self.branches = nn.ModuleList(branches)
         self.fusion = fusion
-        self.attention = attention
+        self.gate = gate
+        self.gate_reads_branches = False
         self.register_buffer("gain", gain)
         self.register_buffer("scale", scale)
         self.register_buffer("offset", offset)
 
+    @property
+    def branch_convs(self) -> list[nn.Conv2d]:
+        """The convolutions of `branches`, typed."""
+        return [cast(nn.Conv2d, branch) for branch in self.branches]
+
+    @property
+    def joined(self) -> bool:
+        """Whether the branches are one grouped convolution."""
+        return len(self.branches) == 1
+
     def forward(self, x: Tensor) -> Tensor:
-        stages = [x]
-        for mixer in self.mixers:
-            stages.append(F.gelu(mixer(stages[-1])))
+        stages = self.mixing(x)
+        if self.joined:
+            stages = [torch.cat(stages, dim=1)]
         branches = [branch(stage) for branch, stage in zip(self.branches, stages, strict=True)]
-        out = self.fusion(F.gelu(torch.cat(branches, dim=1)))
-        gated = out * self.attention(out)
+        activated = F.gelu(torch.cat(branches, dim=1))
+        out = self.fusion(activated)
+        gated = out * self.gate(activated if self.gate_reads_branches else out)
         if self.gain is not None:
             gated = per_channel(self.gain) * gated
         result: Tensor = gated + (x if self.scale is None else per_channel(self.scale) * x)
@@ -120,9 +87,12 @@ class DeployEFDN(nn.Module):
 
     Attributes:
         config: hyper-parameters of the network it was made from.
+        data_range: value of white at input and output.
         head: reads the repeated input; a BSConv or a dense convolution.
         head_repeats: how often the input is repeated before the head.
-        grouped: whether the trunk's channels have their mixing groups contiguous.
+        fusion: 1x1 over the outputs of all blocks.
+        refine: a BSConv or a dense convolution.
+        tail: yields the sub-pixels.
     """
 
     def __init__(
@@ -132,24 +102,38 @@ class DeployEFDN(nn.Module):
         head: nn.Module,
         body: list[DeployBlock],
         fusion: nn.Conv2d,
-        refine: BSConv,
+        refine: nn.Module,
         tail: nn.Conv2d,
         head_repeats: int,
-        grouped: bool,
     ) -> None:
         super().__init__()
         self.config = config
+        self.data_range = config.data_range
         self.head_repeats = head_repeats
-        self.grouped = grouped
         self.head = head
         self.body = nn.ModuleList(body)
         self.fusion = fusion
         self.refine = refine
         self.tail = tail
 
+    @property
+    def blocks(self) -> list[DeployBlock]:
+        """The blocks of `body`, typed."""
+        return [cast(DeployBlock, block) for block in self.body]
+
+    @property
+    def grouped(self) -> bool:
+        """Whether the trunk's channels have their mixing groups contiguous."""
+        return self.blocks[0].mixing.folded[0].groups is not None
+
+    @property
+    def trunk_channels(self) -> int:
+        """Channels between the blocks, padding included."""
+        return self.tail.in_channels
+
     def forward(self, x: Tensor) -> Tensor:
         check_input(x)
-        head = self.head(x.repeat(1, self.head_repeats, 1, 1))
+        head = self.head(x.repeat(1, self.head_repeats, 1, 1) if self.head_repeats > 1 else x)
         features, outputs = head, []
         for block in self.body:
             features = block(features)

@@ -11,8 +11,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from efdn.deploy import DeployBlock, DeployEFDN, FoldedMixer
-from efdn.layers import BSConv
+from efdn.deploy import DeployBlock, DeployEFDN
+from efdn.gate import Gate
+from efdn.mixers import FoldedMixer
 from efdn.mixing import interleaved_groups
 from efdn.network import EFDN, Block, TokenMixer
 
@@ -36,10 +37,9 @@ def fold_batch_norms(network: EFDN) -> DeployEFDN:
         head=own.head,
         body=[_fold_block(cast(Block, block)) for block in own.body],
         fusion=cast(nn.Conv2d, fusion),
-        refine=cast(BSConv, refine),
+        refine=refine,
         tail=cast(nn.Conv2d, own.tail[0]),
         head_repeats=own.config.num_times,
-        grouped=False,
     ).eval()
 
 
@@ -58,7 +58,7 @@ def _fold_mixer(mixer: TokenMixer) -> FoldedMixer:
     still = interleaved_groups(len(slope))[-1]
     slope = slope.clone()
     slope[still] = 0
-    return FoldedMixer(slope, offset, grouped=False)
+    return FoldedMixer(slope, offset)
 
 
 def _fold_block(block: Block) -> DeployBlock:
@@ -66,15 +66,15 @@ def _fold_block(block: Block) -> DeployBlock:
     scale, offset = affine_of_norm(block.norm)
     carried = torch.where(scale.abs() >= SMALLEST_SCALE, scale, torch.ones_like(scale))
     gain = scale / carried
-    fusion, attention = copy.deepcopy(block.c5), copy.deepcopy(block.esa)
+    fusion, gate = copy.deepcopy(block.c5), Gate(copy.deepcopy(block.esa))
     fusion.weight.mul_(carried.view(-1, 1, 1, 1))
     bias_of(fusion).mul_(carried)
-    attention.head_conv.weight.div_(carried.view(1, -1, 1, 1))
+    gate.head.weight.div_(carried.view(1, -1, 1, 1))
     return DeployBlock(
         [_fold_mixer(mixer) for mixer in (block.c1_r, block.c2_r, block.c3_r)],
         [block.c1_d, block.c2_d, block.c3_d, block.c4_r],
         fusion,
-        attention,
+        gate,
         gain=None if bool((gain == 1).all()) else gain,
         scale=scale,
         offset=offset,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 PAGE_STYLE = """
@@ -10,7 +11,11 @@ PAGE_STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; }
 th, td { padding: .25rem .75rem; border-bottom: 1px solid #8884; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child, .words { text-align: left; }
+td:not(.words):not(:first-child) { white-space: nowrap; }
+.wide { overflow-x: auto; }
+svg { max-width: 100%; height: auto; }
+.segment:hover { opacity: .6; }
 """
 
 CHART_STYLE = """
@@ -22,6 +27,22 @@ text { font: 13px system-ui, sans-serif; fill: #222; }
 """
 
 CHART_WIDTH, ROW_HEIGHT, LABEL_WIDTH, VALUE_WIDTH = 720, 30, 230, 130
+STACK_WIDTH, STACK_LABEL_WIDTH, STACK_VALUE_WIDTH, THINNEST = 920, 80, 170, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A piece of a row of `stacked_chart`.
+
+    Attributes:
+        length: not negative.
+        kind: a key of the chart's colours.
+        tooltip: shown over it; lines are kept.
+    """
+
+    length: float
+    kind: str
+    tooltip: str
 
 
 def page(title: str, *sections: str) -> str:
@@ -34,11 +55,17 @@ def page(title: str, *sections: str) -> str:
     )
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table; all cells are escaped."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "\n".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
+def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, words: Collection[int] = ()) -> str:
+    """A table; all cells are escaped. The first column and those at the indices in `words` are aligned left."""
+    head = _row("th", header, words)
+    body = "\n".join(_row("td", row, words) for row in rows)
+    return f"<table><thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table>"
+
+
+def _row(tag: str, cells: Sequence[object], words: Collection[int]) -> str:
+    kinds = (' class="words"' if index in words else "" for index in range(len(cells)))
+    drawn = (f"<{tag}{kind}>{escape(str(cell))}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+    return f"<tr>{''.join(drawn)}</tr>"
 
 
 def bar_chart(title: str, bars: Sequence[tuple[str, float, str]], *, best: str | None = None) -> str:
@@ -60,10 +87,50 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float, str]], *, best: str |
             f'<rect class="{kind}" x="{LABEL_WIDTH}" y="{y + 2}" width="{width:.1f}" height="20" rx="2"/>'
             f'<text class="value" x="{LABEL_WIDTH + width + 8:.1f}" y="{y + 16}">{escape(value)}</text>'
         )
-    height = 50 + ROW_HEIGHT * len(bars)
-    body = "\n".join(rows)
+    return _svg(title, CHART_WIDTH, 50 + ROW_HEIGHT * len(bars), rows)
+
+
+def stacked_chart(title: str, rows: Sequence[tuple[str, Sequence[Segment], str]], colours: Mapping[str, str]) -> str:
+    """Rows of coloured segments on one scale, with a legend, as SVG.
+
+    Args:
+        title: shown above, and read by screen readers.
+        rows: (label, segments, text of the value). A segment too short to be seen is drawn as a thin line.
+        colours: of each kind of segment, in the legend's order; to be seen on white and on black.
+    """
+    room = STACK_WIDTH - STACK_LABEL_WIDTH - STACK_VALUE_WIDTH
+    totals = [(sum(segment.length for segment in segments), len(segments)) for _, segments, _ in rows]
+    scale = min(((room - THINNEST * count) / total for total, count in totals if total), default=0.0)
+    drawn = [_legend(colours)]
+    for index, (label, segments, value) in enumerate(rows):
+        y, x = 70 + index * ROW_HEIGHT, float(STACK_LABEL_WIDTH)
+        drawn.append(f'<text x="{x - 10:.0f}" y="{y + 16}" text-anchor="end">{escape(label)}</text>')
+        for segment in segments:
+            width = max(segment.length * scale, THINNEST)
+            drawn.append(
+                f'<rect class="segment" x="{x:.1f}" y="{y}" width="{width - 1:.1f}" height="22" '
+                f'fill="{colours[segment.kind]}"><title>{escape(segment.tooltip)}</title></rect>'
+            )
+            x += width
+        drawn.append(f'<text class="value" x="{x + 8:.1f}" y="{y + 16}">{escape(value)}</text>')
+    return _svg(title, STACK_WIDTH, 80 + ROW_HEIGHT * len(rows), drawn)
+
+
+def _legend(colours: Mapping[str, str]) -> str:
+    entries, x = [], float(STACK_LABEL_WIDTH)
+    for kind, colour in colours.items():
+        entries.append(
+            f'<rect x="{x:.0f}" y="38" width="14" height="14" rx="2" fill="{colour}"/>'
+            f'<text x="{x + 20:.0f}" y="50">{escape(kind)}</text>'
+        )
+        x += 45 + 7.5 * len(kind)
+    return "".join(entries)
+
+
+def _svg(title: str, width: int, height: int, drawn: Sequence[str]) -> str:
+    body = "\n".join(drawn)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {CHART_WIDTH} {height}" width="{CHART_WIDTH}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" role="img" aria-label="{escape(title, quote=True)}"><style>{CHART_STYLE}</style>\n'
         f'<text x="0" y="20" font-weight="bold">{escape(title)}</text>\n{body}\n</svg>\n'
     )

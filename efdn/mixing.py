@@ -1,10 +1,11 @@
 """Pixel mixing: the parameter-free token mixer of EFDN.
 
 Channels form five groups by `c mod 5`. Four of them move by one pixel, each in
-its own direction and around the border; the fifth stays. Two expressions of the
-same function live here: slices and concatenations, which compilers fuse away and
-ONNX states directly, and the published one, a circular pad followed by a fixed
-depthwise 3x3 convolution.
+its own direction and around the border; the fifth stays. Three expressions of the
+same function live here: slices and concatenations around the border, which compilers
+fuse away and ONNX states directly; plain slices of a map that has been wrapped
+before; and the published one, a circular pad followed by a fixed depthwise 3x3
+convolution.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ SHIFTS: tuple[tuple[int, int], ...] = ((0, 1), (0, -1), (1, 0), (-1, 0), (0, 0))
 
 GROUPS = len(SHIFTS)
 
+Groups = tuple[slice, ...]
+"""Channel slices, one per shift."""
 
-def interleaved_groups(channels: int) -> tuple[slice, ...]:
+
+def interleaved_groups(channels: int) -> Groups:
     """Channel slices of the five groups in the published order (`c mod 5`)."""
     return tuple(slice(group, channels, GROUPS) for group in range(GROUPS))
 
 
-def contiguous_groups(channels: int) -> tuple[slice, ...]:
+def contiguous_groups(channels: int) -> Groups:
     """Channel slices of the five groups once `grouping_permutation` has been applied."""
     bounds = [0]
     for group in range(GROUPS):
@@ -79,17 +83,56 @@ def mix_pixels(x: Tensor) -> Tensor:
     return mixed[:, inverse_permutation(grouping_permutation(x.shape[1]))]
 
 
-def mix_grouped(x: Tensor) -> Tensor:
+def mix_grouped(x: Tensor, groups: Groups | None = None) -> Tensor:
     """Pixel mixing of channels whose groups are contiguous: plain slices, no reordering.
 
     Args:
         x: (N, C, H, W), channels permuted by `grouping_permutation`.
+        groups: where the groups are, if not at `contiguous_groups`.
 
     Returns:
         (N, C, H, W), same order.
     """
-    groups = contiguous_groups(x.shape[1])
+    groups = contiguous_groups(x.shape[1]) if groups is None else groups
     return torch.cat([shift(x[:, group], dy, dx) for group, (dy, dx) in zip(groups, SHIFTS, strict=True)], dim=1)
+
+
+def wrap(x: Tensor, width: int) -> Tensor:
+    """Continues a map around its borders: (..., H, W) to (..., H + 2 width, W + 2 width), H and W at least `width`."""
+    return F.pad(x, [width] * 4, mode="circular")
+
+
+def crop(x: Tensor, width: int) -> Tensor:
+    """Takes `width` pixels off each border of (..., H, W)."""
+    return x[..., width : x.shape[-2] - width, width : x.shape[-1] - width] if width else x
+
+
+def mix_wrapped(x: Tensor, groups: Groups) -> Tensor:
+    """Pixel mixing of a map that goes on beyond its borders: every group is a plain slice.
+
+    Args:
+        x: (N, C, H + 2, W + 2), see `wrap`.
+        groups: channel slices.
+
+    Returns:
+        (N, C, H, W), channels in the order of the groups.
+    """
+    height, width = x.shape[-2:]
+    return torch.cat(
+        [
+            x[:, group, 1 + dy : height - 1 + dy, 1 + dx : width - 1 + dx]
+            for group, (dy, dx) in zip(groups, SHIFTS, strict=True)
+        ],
+        dim=1,
+    )
+
+
+def shift_taps(groups: Groups, channels: int) -> Tensor:
+    """Mixing as a depthwise kernel: (channels, 1, 3, 3), a one where each channel reads from."""
+    kernel = torch.zeros(channels, 1, 3, 3)
+    for group, (dy, dx) in zip(groups, SHIFTS, strict=True):
+        kernel[group, 0, 1 + dy, 1 + dx] = 1
+    return kernel
 
 
 def mix_pixels_published(x: Tensor) -> Tensor:
@@ -110,7 +153,4 @@ def mix_pixels_published(x: Tensor) -> Tensor:
 def _published_kernel(channels: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     # Outside inference mode: a tensor made inside it could not be used for training later.
     with torch.inference_mode(False):
-        kernel = torch.zeros(channels, 1, 3, 3, dtype=dtype, device=device)
-        for group, (dy, dx) in zip(interleaved_groups(channels), SHIFTS, strict=True):
-            kernel[group, 0, 1 + dy, 1 + dx] = 1
-    return kernel
+        return shift_taps(interleaved_groups(channels), channels).to(dtype=dtype, device=device)

@@ -26,7 +26,7 @@ def open_pytorch(model: Path) -> Engine:
         MissingExtraError: PyTorch is not installed.
     """
     torch = import_extra("torch", "export", "Running a weights file")
-    from efdn.transforms import deploy_network
+    from efdn.passes.pipeline import deploy_network
     from efdn.weights import load_network
 
     network = load_network(model)

@@ -1,10 +1,11 @@
-"""Writes an ONNX graph node by node, in one precision and one opset."""
+"""Writes an ONNX graph node by node, in one opset, and in one precision but for the parts that are kept in FP32."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -27,31 +28,57 @@ class GraphWriter:
 
     Args:
         opset: version of the default ONNX operator set to write for.
-        precision: type of the float constants.
+        precision: of weights and activations.
+        keep_fp32: patterns of scopes, such as `body.0/*`; what they match is written in FP32.
+
+    Attributes:
+        unmatched: the patterns that no scope has matched so far.
     """
 
-    def __init__(self, opset: int, precision: Precision) -> None:
+    def __init__(self, opset: int, precision: Precision, keep_fp32: Sequence[str] = ()) -> None:
         self.opset = opset
-        self.precision = precision
+        self.default_precision = precision
+        self.keep_fp32 = tuple(keep_fp32)
+        self.unmatched = list(keep_fp32)
+        self.scopes_seen: list[str] = []
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
+        self._precisions: dict[str, Precision] = {}
         self._scopes: list[str] = []
+        self._kept = [False]
         self._names: dict[str, int] = {}
+
+    @property
+    def precision(self) -> Precision:
+        """Of what is being written."""
+        return Precision.FP32 if self._kept[-1] else self.default_precision
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
         """Prefixes the names of everything added inside."""
         self._scopes.append(name)
+        path = "/".join(self._scopes)
+        self.scopes_seen.append(path)
+        matching = [pattern for pattern in self.keep_fp32 if fnmatchcase(path, pattern)]
+        self.unmatched = [pattern for pattern in self.unmatched if pattern not in matching]
+        self._kept.append(self._kept[-1] or bool(matching))
         try:
             yield
         finally:
             self._scopes.pop()
+            self._kept.pop()
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Adds a node of one output, named after the scope and the operator."""
-        name = self._fresh("/".join([*self._scopes, kind]))
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
-        return name
+        """Adds a node of one output, named after the scope and the operator; float inputs are cast where needed."""
+        converted = [self._as_current(name) for name in inputs]
+        output = self._node(kind, *converted, **attributes)
+        if any(name in self._precisions for name in converted):
+            self._precisions[output] = self.precision
+        return output
+
+    def enter(self, x: str) -> str:
+        """Casts a tensor of any type to the graph's precision."""
+        return self._cast(x, self.precision)
 
     def weights(self, name: str, values: NDArray[np.floating]) -> str:
         """Adds a float constant under the current scope.
@@ -61,13 +88,15 @@ class GraphWriter:
         """
         full = self._fresh("/".join([*self._scopes, name]))
         self._add(full, to_precision(full, values, self.precision))
+        self._precisions[full] = self.precision
         return full
 
     def scalar(self, value: float) -> str:
         """A float constant of no dimensions, shared between equal ones."""
-        name = f"scalar_{value:.9g}"
+        name = f"scalar_{value:.9g}" + ("_fp32" if self.precision is not self.default_precision else "")
         if name not in self.initializers:
             self._add(name, np.asarray(value, dtype=self.precision.dtype))
+            self._precisions[name] = self.precision
         return name
 
     def integers(self, values: Sequence[int]) -> str:
@@ -98,9 +127,10 @@ class GraphWriter:
         bias: NDArray[np.floating] | None = None,
         *,
         stride: int = 1,
+        padding: int | None = None,
         groups: int = 1,
     ) -> str:
-        """A convolution with an odd square kernel, zero-padded by half of it.
+        """A convolution with an odd square kernel.
 
         Args:
             x: name of the (N, C, H, W) input.
@@ -108,9 +138,11 @@ class GraphWriter:
             weight: (out, in / groups, k, k).
             bias: (out,).
             stride: both ways.
+            padding: zeros on each side; half the kernel without.
             groups: of channels.
         """
         size = weight.shape[2]
+        padding = size // 2 if padding is None else padding
         with self.scope(name):
             constants = [self.weights("weight", weight)] + ([] if bias is None else [self.weights("bias", bias)])
             return self.op(
@@ -118,7 +150,7 @@ class GraphWriter:
                 x,
                 *constants,
                 kernel_shape=[size, size],
-                pads=[size // 2] * 4,
+                pads=[padding] * 4,
                 strides=[stride, stride],
                 group=groups,
             )
@@ -148,9 +180,24 @@ class GraphWriter:
         helper.set_model_props(model, metadata)
         return model
 
-    def cast(self, x: str, to: TensorProto.DataType) -> str:
-        """A change of type."""
-        return self.op("Cast", x, to=to)
+    def leave(self, x: str, to: TensorProto.DataType) -> str:
+        """Casts a tensor to the type of an output."""
+        return self._node("Cast", x, to=to)
+
+    def _node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        name = self._fresh("/".join([*self._scopes, kind]))
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+        return name
+
+    def _cast(self, x: str, to: Precision) -> str:
+        result = self._node("Cast", x, to=to.tensor_type)
+        self._precisions[result] = to
+        return result
+
+    def _as_current(self, x: str) -> str:
+        """A float tensor in the precision of what is being written; any other as it is."""
+        precision = self._precisions.get(x, self.precision)
+        return x if precision is self.precision else self._cast(x, self.precision)
 
     def _add(self, name: str, values: NDArray[Any]) -> None:
         self.initializers[name] = numpy_helper.from_array(values, name)

@@ -14,7 +14,7 @@ from efdn.deploy import DeployEFDN
 from efdn.errors import ConfigError, ExportError
 from efdn.files import sha256_of_file
 from efdn.network import EFDN
-from efdn.transforms import deploy_network
+from efdn.passes.pipeline import deploy_network
 from efdn.version import __version__
 from engines.ort import CPU, OnnxRuntimeEngine
 from engines.protocol import INPUT, OUTPUT

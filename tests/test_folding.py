@@ -14,7 +14,7 @@ from efdn.folding import fold_batch_norms
 from efdn.layers import BSConv
 from efdn.mixing import mix_grouped
 from efdn.network import EFDN, TokenMixer
-from efdn.transforms import (
+from efdn.passes.pipeline import (
     carry_scaled_trunk,
     deploy_network,
     group_channels,

@@ -12,7 +12,7 @@ from efdn.assets import DEFAULT_ONNX, DEFAULT_WEIGHTS, FOLDER
 from efdn.deploy import DeployEFDN
 from efdn.errors import ConfigError, ParityError
 from efdn.sidecar import read_sidecar
-from efdn.transforms import deploy_network
+from efdn.passes.pipeline import deploy_network
 from efdn.weights import load_network, save_network
 from export import verified_graph
 from export.onnx_export import export_onnx

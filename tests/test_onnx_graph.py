@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from efdn.errors import ExportError
 from efdn.folding import fold_batch_norms
 from efdn.network import EFDN
-from efdn.transforms import deploy_network
+from efdn.passes.pipeline import deploy_network
 from engines.ort import CPU, OnnxRuntimeEngine
 from export.onnx_graph import write_onnx
 from export.precision import Precision

@@ -11,7 +11,7 @@ import pytest
 from efdn.assets import DEFAULT_WEIGHTS
 from efdn.errors import ConfigError, ExportError, MissingExtraError
 from efdn.sidecar import ShapeRange, Sidecar, read_sidecar
-from efdn.transforms import deploy_network
+from efdn.passes.pipeline import deploy_network
 from efdn.weights import save_network
 from export.artefacts import shape_range
 from export.build_progress import PhaseTree, quiet
