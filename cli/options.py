@@ -30,3 +30,17 @@ def parse_targets(text: str) -> tuple[str, ...]:
         if not re.fullmatch(r"sm\d{2,3}", name):
             raise UsageError(f"--gpu-arch takes names such as sm86,sm89, got {text!r}")
     return names
+
+
+def parse_shapes(texts: list[str]) -> list[tuple[int, int]]:
+    """Every value of a repeated `--shape`.
+
+    Raises:
+        UsageError: not two whole numbers.
+    """
+    return [parse_shape(text) for text in texts]
+
+
+def parse_patterns(text: str | None) -> tuple[str, ...]:
+    """ "body.0/*,tail" as ("body.0/*", "tail")."""
+    return () if text is None else tuple(part.strip() for part in text.split(",") if part.strip())

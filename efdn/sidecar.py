@@ -16,7 +16,7 @@ from typing import Any
 from efdn.errors import ArtefactError
 from efdn.files import reason_of, staged, write_json
 
-SCHEMA = 1
+SCHEMA = 2
 
 Side = tuple[int, int]
 """Height and width, in pixels."""
@@ -35,6 +35,16 @@ class ShapeRange:
         """Whether only one shape is taken."""
         return self.min == self.max
 
+    def takes(self, side: Side) -> bool:
+        """Whether a picture of that (height, width) lies within."""
+        high = self.max if self.max is not None else side
+        return all(low <= size <= most for low, size, most in zip(self.min, side, high, strict=True))
+
+    def __str__(self) -> str:
+        if self.max is None:
+            return "any shape from {}x{}".format(*self.min)
+        return "{}x{}".format(*self.opt) if self.static else "{}x{} to {}x{}".format(*self.min, *self.max)
+
 
 @dataclass(frozen=True, kw_only=True)
 class EngineBuild:
@@ -44,18 +54,18 @@ class EngineBuild:
         runtime: "rtx" (TensorRT for RTX) or "tensorrt".
         tensorrt_version: of the builder; the run time must match it.
         gpu_targets: such as "sm86"; the engine runs on no other.
-        onnx_sha256: of the graph it was built from.
-        kernels: number of kernels in the plan, where the builder tells.
+        kernels: number of kernels in the plan, of all profiles together.
         half_share: share of layers that compute in half precision, 0..1.
+        bytes_moved: activations that the kernels read and write in one run; None where the plan does not tell.
         build_seconds: time the builder took.
     """
 
     runtime: str
     tensorrt_version: str
     gpu_targets: tuple[str, ...]
-    onnx_sha256: str
     kernels: int
     half_share: float
+    bytes_moved: int | None
     build_seconds: float
 
 
@@ -69,9 +79,13 @@ class Sidecar:
         sha256: of the artefact.
         scale: magnification.
         data_range: value of white at input and output.
-        precision: "fp32" or "fp16".
-        shape: what it takes.
+        io: "float32" for (N, 3, H, W) in 0..data_range, "uint8" for (N, H, W, 3) pictures.
+        precision: "fp32", "fp16" or "bf16", inside.
+        keep_fp32: patterns of the parts that stayed in FP32.
+        passes: that made the graph, in order; empty in sidecars of schema 1, which did not say.
+        shapes: what it takes; of an engine the profiles.
         opset: of the ONNX graph.
+        graph_sha256: of the ONNX graph; that of the file itself, or of the graph an engine was built from.
         weights: file name of the weights.
         weights_sha256: of the weights.
         parity: checks by name, each with its figures.
@@ -86,9 +100,13 @@ class Sidecar:
     sha256: str
     scale: int
     data_range: float
+    io: str
     precision: str
-    shape: ShapeRange
+    keep_fp32: tuple[str, ...]
+    passes: tuple[str, ...]
+    shapes: tuple[ShapeRange, ...]
     opset: int
+    graph_sha256: str
     weights: str
     weights_sha256: str
     parity: dict[str, dict[str, float | bool | None]]
@@ -146,15 +164,35 @@ def _parse(content: Any, path: Path) -> Sidecar:
             raise ArtefactError(
                 f"{path} has schema {content['schema']}, this version reads up to {SCHEMA}: update efdn"
             )
-        known = {f.name: content[f.name] for f in fields(Sidecar) if f.name not in ("shape", "build")}
-        low, opt, high = (content["shape"][key] for key in ("min", "opt", "max"))
-        shape = ShapeRange(min=_side(low), opt=_side(opt), max=None if high is None else _side(high))
-        build = content["build"]
+        if content["schema"] == 1:
+            content = _from_first_schema(content)
+        known = {f.name: content[f.name] for f in fields(Sidecar)}
+        for name in ("keep_fp32", "passes"):
+            known[name] = tuple(known[name])
+        known["shapes"] = tuple(_shape_range(entry) for entry in known["shapes"])
+        build = known["build"]
         if build is not None:
-            build = EngineBuild(**{**build, "gpu_targets": tuple(build["gpu_targets"])})
-        return Sidecar(**known, shape=shape, build=build)
+            known["build"] = EngineBuild(**{**build, "gpu_targets": tuple(build["gpu_targets"])})
+        return Sidecar(**known)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtefactError(f"{path} lacks or misstates {error}: build the artefact anew with efdn-export") from error
+
+
+def _from_first_schema(content: dict[str, Any]) -> dict[str, Any]:
+    """What version 0.1.0 wrote, in today's layout."""
+    result = {**content, "schema": SCHEMA, "io": "float32", "keep_fp32": [], "passes": []}
+    result["shapes"] = [result.pop("shape")]
+    result["graph_sha256"] = content["sha256"]
+    if content["build"] is not None:
+        build = dict(content["build"])
+        result["graph_sha256"] = build.pop("onnx_sha256")
+        result["build"] = {**build, "bytes_moved": None}
+    return result
+
+
+def _shape_range(entry: Any) -> ShapeRange:
+    low, opt, high = (entry[key] for key in ("min", "opt", "max"))
+    return ShapeRange(min=_side(low), opt=_side(opt), max=None if high is None else _side(high))
 
 
 def _side(values: Any) -> Side:

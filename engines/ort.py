@@ -14,7 +14,7 @@ from efdn.config import MIN_SIDE
 from efdn.errors import EngineError, ModelFileError, ShapeError
 from efdn.extras import import_extra
 from efdn.files import read_bytes
-from engines.protocol import Arrays, Dim, Engine, ModelInfo, TensorSpec
+from engines.protocol import FLOAT_SIDES, PICTURE_DTYPE, PICTURE_SIDES, Arrays, Dim, Engine, ModelInfo, TensorSpec
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
@@ -118,13 +118,15 @@ def _with_options(provider: str) -> Any:
 
 def _spec(value: Any) -> TensorSpec:
     """Dynamic sides start at the network's smallest, dynamic batches at one."""
+    dtype = DTYPES.get(value.type, value.type)
+    sides = PICTURE_SIDES if dtype == PICTURE_DTYPE else FLOAT_SIDES
     dims = []
     for axis, size in enumerate(value.shape):
         if isinstance(size, int):
             dims.append(Dim(size, size))
         else:
-            dims.append(Dim(MIN_SIDE if axis >= 2 else 1, None))
-    return TensorSpec(name=value.name, dtype=DTYPES.get(value.type, value.type), dims=tuple(dims))
+            dims.append(Dim(MIN_SIDE if axis in sides else 1, None))
+    return TensorSpec(name=value.name, dtype=dtype, dims=tuple(dims))
 
 
 def _onnxruntime(extra: str) -> ModuleType:

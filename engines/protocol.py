@@ -14,6 +14,12 @@ Arrays = dict[str, NDArray[Any]]
 INPUT, OUTPUT = "input", "output"
 """Names of the network's tensors in everything this toolkit writes."""
 
+PICTURE_DTYPE = "uint8"
+"""Of inputs and outputs that are pictures, (N, H, W, 3); all others are floats, (N, 3, H, W)."""
+
+PICTURE_SIDES, FLOAT_SIDES = (1, 2), (2, 3)
+"""Which axes are height and width."""
+
 SelfEngine = TypeVar("SelfEngine", bound="Engine")
 
 
@@ -46,6 +52,16 @@ class TensorSpec:
     name: str
     dtype: str
     dims: tuple[Dim, ...]
+
+    @property
+    def picture(self) -> bool:
+        """Whether it is an 8-bit picture, (N, H, W, 3), rather than floats, (N, 3, H, W)."""
+        return self.dtype == PICTURE_DTYPE
+
+    @property
+    def side_axes(self) -> tuple[int, int]:
+        """Which axes are height and width."""
+        return PICTURE_SIDES if self.picture else FLOAT_SIDES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from efdn.extras import import_extra
 from efdn.files import read_bytes, sha256_of_bytes
 from efdn.sidecar import ShapeRange, Sidecar, read_sidecar
 from engines.cuda import CudaDevice
-from engines.protocol import Arrays, Dim, Engine, ModelInfo, TensorSpec
+from engines.protocol import PICTURE_DTYPE, Arrays, Dim, Engine, ModelInfo, TensorSpec
 from engines.trt_log import listening, logger_of
 
 FLAVOURS = {"rtx": ("tensorrt_rtx", "rtx"), "tensorrt": ("tensorrt", "gpu")}
@@ -82,11 +82,14 @@ class TensorRTEngine(Engine):
         self.model = ModelInfo(name=sidecar.file, scale=sidecar.scale, data_range=sidecar.data_range)
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         is_input = {name: self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names}
-        self.inputs = tuple(self._spec(name, sidecar.shape, 1) for name in names if is_input[name])
-        self.outputs = tuple(self._spec(name, sidecar.shape, sidecar.scale) for name in names if not is_input[name])
+        self._shapes = sidecar.shapes
+        self._profile = 0
+        self.inputs = tuple(self._spec(name, sidecar.shapes, 1) for name in names if is_input[name])
+        self.outputs = tuple(self._spec(name, sidecar.shapes, sidecar.scale) for name in names if not is_input[name])
 
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         for name, value in feeds.items():
+            self._choose_profile(_sides_of(value))
             if not self._context.set_input_shape(name, tuple(value.shape)):
                 raise ShapeError(f"{self.model.name} does not take {name} {tuple(value.shape)}")
             self._device.upload(self._bind(name, value.nbytes), value)
@@ -125,14 +128,31 @@ class TensorRTEngine(Engine):
         self._context.set_tensor_address(name, address)
         return address
 
-    def _spec(self, name: str, shape: ShapeRange, scale: int) -> TensorSpec:
+    def _choose_profile(self, sides: tuple[int, int]) -> None:
+        """Switches to the smallest profile that takes a picture of these sides."""
+        fitting = [index for index, shape in enumerate(self._shapes) if shape.takes(sides)]
+        if not fitting:
+            takes = ", ".join(map(str, self._shapes))
+            raise ShapeError(f"{self.model.name} takes pictures of {takes}, this one has {sides[0]}x{sides[1]}")
+        best = min(fitting, key=lambda index: math.prod(self._shapes[index].max or sides))
+        if best != self._profile:
+            self._context.set_optimization_profile_async(best, self._device.stream)
+            self._profile = best
+
+    def _spec(self, name: str, shapes: tuple[ShapeRange, ...], scale: int) -> TensorSpec:
+        """What all profiles together span; `infer` refuses what falls between them."""
         dtype = np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name))).name
-        low, high = shape.min, shape.max if shape.max is not None else (math.inf, math.inf)
-        sides = tuple(
-            Dim(scale * small, None if large == math.inf else scale * int(large))
-            for small, large in zip(low, high, strict=True)
+        sides = []
+        for axis in (0, 1):
+            largest = [None if shape.max is None else shape.max[axis] for shape in shapes]
+            bounded = [scale * side for side in largest if side is not None]
+            low = scale * min(shape.min[axis] for shape in shapes)
+            sides.append(Dim(low, max(bounded) if len(bounded) == len(shapes) else None))
+        batch, colours = Dim(1, 1), Dim(3, 3)
+        picture = dtype == PICTURE_DTYPE
+        return TensorSpec(
+            name=name, dtype=dtype, dims=(batch, *sides, colours) if picture else (batch, colours, *sides)
         )
-        return TensorSpec(name=name, dtype=dtype, dims=(Dim(1, 1), Dim(3, 3), *sides))
 
 
 def load_flavour(runtime: str, purpose: str) -> ModuleType:
@@ -167,18 +187,25 @@ def _check_gpu(device: CudaDevice, sidecar: Sidecar, model: Path) -> None:
 def _rebuild(sidecar: Sidecar, *, gpu: str | None = None) -> str:
     """The command that builds the same engine again."""
     assert sidecar.build is not None
-    shape = sidecar.shape
-    if shape.static:
-        shapes = f"--shape {shape.opt[0]}x{shape.opt[1]}"
+    if all(shape.static for shape in sidecar.shapes):
+        shapes = " ".join(f"--shape {shape}" for shape in sidecar.shapes)
     else:
+        shape = sidecar.shapes[0]
         largest = shape.max or shape.opt
         shapes = " ".join(
             f"--{name} {side[0]}x{side[1]}" for name, side in (("min", shape.min), ("opt", shape.opt), ("max", largest))
         )
     target = f" --gpu-arch {gpu}" if gpu is not None and sidecar.build.runtime == "rtx" else ""
     return (
-        f"build it anew with: efdn-export trt --runtime {sidecar.build.runtime} --{sidecar.precision} {shapes}{target}"
+        f"build it anew with: efdn-export trt --runtime {sidecar.build.runtime} --{sidecar.precision} "
+        f"--io {sidecar.io} {shapes}{target}"
     )
+
+
+def _sides_of(value: NDArray[Any]) -> tuple[int, int]:
+    """(height, width) of an input: bytes come as (N, H, W, 3), floats as (N, 3, H, W)."""
+    height, width = value.shape[1:3] if value.dtype == PICTURE_DTYPE else value.shape[2:4]
+    return height, width
 
 
 def _make_context(trt: ModuleType, engine: Any) -> Any:

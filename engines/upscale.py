@@ -21,7 +21,7 @@ def upscale(engine: Engine, pixels: Pixels) -> Pixels:
     result is cropped, so that any size from 1x1 works.
 
     Args:
-        engine: an open engine with one float NCHW input.
+        engine: an open engine that takes one picture, as bytes or as floats.
         pixels: (H, W, 3) uint8, RGB.
 
     Returns:
@@ -29,14 +29,17 @@ def upscale(engine: Engine, pixels: Pixels) -> Pixels:
 
     Raises:
         ShapeError: the engine does not take this size.
-        EngineError: the engine failed, or its output is not finite.
+        EngineError: the engine failed, or its float output is not finite.
     """
     height, width = pixels.shape[:2]
-    x = to_network(pad_to_minimum(pixels), engine.model.data_range)
+    spec, data_range = engine.inputs[0], engine.model.data_range
+    padded = pad_to_minimum(pixels)
+    x = np.ascontiguousarray(padded[None]) if spec.picture else to_network(padded, data_range)
     check_shape(engine, x)
-    (y,) = engine.infer({engine.inputs[0].name: x}).values()
+    (y,) = engine.infer({spec.name: x}).values()
     scale = engine.model.scale
-    return to_pixels(y, engine.model.data_range)[: scale * height, : scale * width]
+    upscaled: Pixels = y[0] if engine.outputs[0].picture else to_pixels(y, data_range)
+    return upscaled[: scale * height, : scale * width]
 
 
 def pad_to_minimum(pixels: Pixels) -> Pixels:
@@ -72,11 +75,12 @@ def to_pixels(y: NDArray[Any], data_range: float) -> Pixels:
 
 def check_shape(engine: Engine, x: NDArray[Any]) -> None:
     """Raises ShapeError unless the engine's first input takes an array of this shape."""
-    dims = engine.inputs[0].dims
+    spec = engine.inputs[0]
+    dims = spec.dims
     if len(dims) == x.ndim and all(dim.accepts(size) for dim, size in zip(dims, x.shape, strict=True)):
         return
-    takes = "x".join(str(dim) for dim in dims[-2:])
-    height, width = x.shape[-2:]
+    takes = "x".join(str(dims[axis]) for axis in spec.side_axes)
+    height, width = (x.shape[axis] for axis in spec.side_axes)
     raise ShapeError(
         f"{engine.model.name} takes pictures of {takes} (height x width), this one has {height}x{width}: "
         "export with that --shape, or use a model with dynamic shapes"

@@ -12,10 +12,11 @@ from efdn.files import sha256_of_bytes, sha256_of_file
 from efdn.network import EFDN
 from efdn.sidecar import EngineBuild, ShapeRange, Sidecar
 from efdn.version import __version__
-from export.precision import Precision
+from export.onnx_graph import IOFormat
+from export.options import EngineOptions, OnnxOptions, default_opset
 from export.trt_builders import EngineBuilder
 from export.verification import as_figures
-from export.verified_graph import DEFAULT_OPSET, OnnxOptions, VerifiedGraph
+from export.verified_graph import VerifiedGraph
 
 TOOLS = ("torch", "onnx", "onnxruntime", "onnxruntime-gpu", "numpy")
 
@@ -25,7 +26,7 @@ def describe(
     content: bytes,
     graph: VerifiedGraph,
     *,
-    shape: ShapeRange,
+    shapes: tuple[ShapeRange, ...],
     started: float,
     build: EngineBuild | None = None,
 ) -> Sidecar:
@@ -35,7 +36,7 @@ def describe(
         target: where the artefact is to stand.
         content: of the artefact.
         graph: the graph that it is, or was built from.
-        shape: heights and widths it takes.
+        shapes: heights and widths it takes.
         started: when the export began, by `time.perf_counter`.
         build: for engines.
     """
@@ -46,9 +47,13 @@ def describe(
         sha256=sha256_of_bytes(content),
         scale=config.upscale,
         data_range=config.data_range,
+        io=graph.options.io.value,
         precision=graph.options.precision.value,
-        shape=shape,
+        keep_fp32=graph.options.keep_fp32,
+        passes=graph.options.passes,
+        shapes=shapes,
         opset=graph.options.opset,
+        graph_sha256=sha256_of_bytes(graph.content),
         weights=graph.weights.name,
         weights_sha256=sha256_of_file(graph.weights),
         parity=as_figures(graph.parity),
@@ -77,18 +82,25 @@ def tool_versions() -> dict[str, str]:
 
 
 def onnx_name(network: EFDN, weights: Path, options: OnnxOptions) -> str:
-    """File name that carries weights, scale, shape, precision and an opset that is not the default."""
+    """File name that carries weights, scale, shape, precision, and what is not the default of I/O and opset."""
     shape = "dynamic" if options.shape is None else "{}x{}".format(*options.shape)
-    opset = "" if options.opset == DEFAULT_OPSET else f"_op{options.opset}"
-    return f"{_stem(network, weights)}_{shape}_{options.precision.value}{opset}.onnx"
+    io = "_uint8" if options.io is IOFormat.UINT8 else ""
+    opset = "" if options.opset == default_opset(options.precision) else f"_op{options.opset}"
+    return f"{_stem(network, weights)}_{shape}_{options.precision.value}{io}{opset}.onnx"
 
 
-def engine_name(network: EFDN, weights: Path, precision: Precision, shape: ShapeRange, builder: EngineBuilder) -> str:
-    """File name that carries weights, scale, shapes, precision, runtime and targets that are not the default."""
-    sides = (shape.opt,) if shape.static else (shape.min, shape.opt, shape.max or shape.opt)
-    shapes = "-".join(f"{height}x{width}" for height, width in sides)
+def engine_name(network: EFDN, weights: Path, options: EngineOptions, builder: EngineBuilder) -> str:
+    """File name that carries weights, scale, shapes, precision, runtime, and I/O and targets if not the default."""
+    texts = [_sides_text(shape) for shape in options.shapes]
+    io = "" if options.io is IOFormat.UINT8 else "_float32"
     targets = "" if builder.usual_targets else "_" + "-".join(builder.targets)
-    return f"{_stem(network, weights)}_{shapes}_{precision.value}_{builder.runtime}{targets}.engine"
+    stem = _stem(network, weights)
+    return f"{stem}_{'_'.join(texts)}_{options.precision.value}{io}_{builder.runtime}{targets}.engine"
+
+
+def _sides_text(shape: ShapeRange) -> str:
+    sides = (shape.opt,) if shape.static else (shape.min, shape.opt, shape.max or shape.opt)
+    return "-".join("{}x{}".format(*side) for side in sides)
 
 
 def _stem(network: EFDN, weights: Path) -> str:

@@ -7,7 +7,7 @@ ignored. `export.interpreter` names the node when a function raises.
 Every operator on a half-width type is computed in float32 and rounded once, as
 accelerators that accumulate in float32 do. PyTorch does so itself for the
 elementwise ones; `_rounded_once` sees to the others, for which PyTorch's own way
-depends on the processor and can take eighty times longer.
+depends on the processor and can take dozens of times longer.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _reduce_sum(x: Tensor, axes: Tensor | None = None, *, keepdims: int = 1, noo
     over = [] if axes is None else axes.tolist()
     if not over and noop_with_empty_axes:
         return x
-    return torch.sum(x, over or list(range(x.dim())), keepdim=bool(keepdims), dtype=x.dtype)
+    return torch.sum(x, over or list(range(x.dim())), keepdim=bool(keepdims))
 
 
 def _div(dividend: Tensor, divisor: Tensor) -> Tensor:

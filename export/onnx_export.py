@@ -9,7 +9,8 @@ from efdn.assets import DEFAULT_WEIGHTS
 from efdn.sidecar import Sidecar, staged_pair, write_sidecar
 from efdn.weights import load_network
 from export.artefacts import describe, onnx_name, shape_range
-from export.verified_graph import Notify, OnnxOptions, silent, verified_graph
+from export.options import OnnxOptions
+from export.verified_graph import Notify, silent, verified_graph
 
 
 def export_onnx(
@@ -36,6 +37,6 @@ def export_onnx(
     target = target if target is not None else Path(onnx_name(network, weights, options))
     with staged_pair(target) as (temporary, description):
         graph = verified_graph(network, weights, options, notify, written_to=temporary)
-        sidecar = describe(target, graph.content, graph, shape=shape_range(options.shape), started=started)
+        sidecar = describe(target, graph.content, graph, shapes=(shape_range(options.shape),), started=started)
         write_sidecar(description, sidecar)
     return sidecar

@@ -41,8 +41,12 @@ COPIES = (
     "pad the channels to a number that its convolution takes; where it comes from a Concat, Slice or Transpose, that "
     "was not fused with a neighbour."
 )
+OPERATIONS = (
+    "Operations are named as the builder does: Slic is a slice, Conc a join, Tran a transpose, Resi a resize, Corr a "
+    "convolution; Etc stands where it cut its list off."
+)
 MOST_GROUPS = 20
-MOST_LAYERS = 4
+MOST_NAMES = 5
 
 
 def plan_page(plan: Plan, title: str, facts: Sequence[tuple[str, str]]) -> str:
@@ -57,7 +61,7 @@ def plan_page(plan: Plan, title: str, facts: Sequence[tuple[str, str]]) -> str:
         title,
         f"<p>{escape(INTRODUCTION)}</p>",
         table(["", ""], [*facts, *_summary(plan)], words=(1,)),
-        "<h2>Where the bytes go</h2>",
+        "<h2>The plan at a glance</h2>",
         *_picture(plan),
         "<h2>Kinds of kernels</h2>",
         _wide(_categories(plan)),
@@ -68,6 +72,7 @@ def plan_page(plan: Plan, title: str, facts: Sequence[tuple[str, str]]) -> str:
         f"<p>{escape(COPIES if plan.copies else 'None: no kernel only moves data.')}</p>",
         _alike(plan.copies, len(plan.copies)) if plan.copies else "",
         f"<h2>All kernels ({len(plan.kernels)})</h2>",
+        f"<p>{escape(OPERATIONS)}</p>",
         _wide(_kernels(plan)),
     )
 
@@ -85,7 +90,7 @@ def write_plan(path: Path, plan: Plan, title: str, facts: Sequence[tuple[str, st
         OutputError: one of the two cannot be written; then neither is.
     """
     page_path = path.with_suffix(".html")
-    if page_path == path:
+    if path.suffix.lower() == page_path.suffix:
         raise OutputError(f"cannot write {path}: the page beside it would have the same name; end it in .json")
     check_target(path)
     with staged(page_path) as temporary:
@@ -94,19 +99,22 @@ def write_plan(path: Path, plan: Plan, title: str, facts: Sequence[tuple[str, st
 
 
 def _summary(plan: Plan) -> list[tuple[str, str]]:
-    moved, pixels, inside = plan.bytes_moved, plan.input_pixels, len(plan.copies_inside_blocks)
-    copied = total_bytes(kernel.bytes_moved for kernel in plan.copies)
+    moved, pixels = plan.bytes_moved, plan.input_pixels
     each = f", {moved / pixels / 1000:.2f} kB for each pixel of the input" if moved is not None and pixels else ""
-    share = f", {copied / moved:.1%} of the bytes moved" if copied is not None and moved else ""
+    copies = "none"
+    if plan.copies:
+        copied = total_bytes(kernel.bytes_moved for kernel in plan.copies)
+        share = f", {copied / moved:.1%} of the bytes moved" if copied is not None and moved else ""
+        copies = f"{len(plan.copies)}, {len(plan.copies_inside_blocks)} of them inside the body's blocks{share}"
     return [
         ("kernels", f"{len(plan.kernels)}, {plan.half_share:.1%} of them put out half precision"),
-        ("bytes moved", _size(moved) + each),
+        ("bytes moved", _size(moved) + each if moved is not None else "not known: the shape of a tensor is not fixed"),
         ("weights and other constants", _size(plan.constant_bytes)),
-        ("kernels that only copy", f"{len(plan.copies)}, {inside} of them inside the body's blocks{share}"),
+        ("kernels that only copy", copies),
     ]
 
 
-def rows_of(plan: Plan) -> dict[str, list[tuple[int, Kernel]]]:
+def parts_of(plan: Plan) -> dict[str, list[tuple[int, Kernel]]]:
     """Kernels, numbered from 0, by part of the network: head, body.0, body.1 and so on, tail.
 
     One without a block stands in the head, in the tail, or with the block before it.
@@ -124,7 +132,7 @@ def rows_of(plan: Plan) -> dict[str, list[tuple[int, Kernel]]]:
 def _picture(plan: Plan) -> Sequence[str]:
     known = plan.bytes_moved is not None
     rows = []
-    for part, members in rows_of(plan).items():
+    for part, members in parts_of(plan).items():
         segments = [
             Segment(
                 length=float(kernel.bytes_moved or 0) if known else 1.0,
@@ -189,25 +197,29 @@ def _kernels(plan: Plan) -> str:
             index,
             part,
             kernel.category.value,
-            " ".join(kernel.operations) or kernel.kind,
+            _counted(kernel.operations) or kernel.kind,
             _layers(kernel.layers) or kernel.name,
-            _shapes(kernel.outputs),
-            ", ".join(dict.fromkeys(kernel.output_types)),
+            f"{_shapes(kernel.outputs)} {', '.join(dict.fromkeys(kernel.output_types))}",
             _size(kernel.bytes_read),
             _size(kernel.bytes_written),
         )
-        for part, members in rows_of(plan).items()
+        for part, members in parts_of(plan).items()
         for index, kernel in members
     ]
-    header = ["#", "part", "category", "operations", "ONNX nodes", "output", "type", "reads", "writes"]
-    return table(header, rows, words=(1, 2, 3, 4, 5, 6))
+    header = ["#", "part", "category", "operations", "ONNX nodes", "output", "reads", "writes"]
+    return table(header, rows, words=(1, 2, 3, 4, 5))
 
 
 def _layers(layers: Iterable[str]) -> str:
-    """Node names without their numbers, counted, the most frequent first."""
-    counts = Counter(re.sub(r"_\d+$", "", layer) for layer in layers).most_common()
-    shown = [name if count == 1 else f"{name} x{count}" for name, count in counts[:MOST_LAYERS]]
-    return ", ".join(shown) + (f" and {len(counts) - MOST_LAYERS} more" if len(counts) > MOST_LAYERS else "")
+    """Node names without their numbers."""
+    return _counted(re.sub(r"_\d+$", "", layer) for layer in layers)
+
+
+def _counted(names: Iterable[str]) -> str:
+    """Names with their counts, the most frequent first."""
+    counts = Counter(names).most_common()
+    shown = [name if count == 1 else f"{name} x{count}" for name, count in counts[:MOST_NAMES]]
+    return ", ".join(shown) + (f" and {len(counts) - MOST_NAMES} more" if len(counts) > MOST_NAMES else "")
 
 
 def _shapes(tensors: Iterable[PlanTensor]) -> str:

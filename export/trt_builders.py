@@ -20,6 +20,7 @@ from engines.protocol import INPUT
 from engines.trt import load_flavour
 from engines.trt_log import listening, logger_of
 from export.build_progress import Progress, monitor_for
+from export.onnx_graph import IOFormat
 from export.plan import Plan, plan_from_build_log, plan_from_inspector
 from export.precision import Precision
 
@@ -37,12 +38,19 @@ class BuildRequest:
     Attributes:
         graph: an ONNX file.
         precision: of the graph.
-        shape: heights and widths the engine is to take.
+        io: of the graph.
+        shapes: heights and widths the engine is to take, a profile each.
     """
 
     graph: bytes
     precision: Precision
-    shape: ShapeRange
+    io: IOFormat
+    shapes: tuple[ShapeRange, ...]
+
+    @property
+    def static(self) -> bool:
+        """Whether the graph's own shape is the only one."""
+        return len(self.shapes) == 1 and self.shapes[0].static
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,8 +163,8 @@ class StandardBuilder:
         trt = self._trt
 
         def configure(config: Any) -> None:
-            if request.precision is Precision.FP16 and not strongly_typed(trt):
-                config.set_flag(trt.BuilderFlag.FP16)
+            if request.precision.half and not strongly_typed(trt):
+                config.set_flag(getattr(trt.BuilderFlag, request.precision.name))
             if self._major < 10:
                 # The others load cuBLAS and cuDNN, which nothing here needs.
                 wanted = ("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS")
@@ -217,8 +225,9 @@ def build_serialized(
     if request.precision is Precision.FP32:
         config.clear_flag(trt.BuilderFlag.TF32)
     configure(config)
-    if not request.shape.static:
-        _add_profile(builder, config, request.shape)
+    if not request.static:
+        for shape in request.shapes:
+            config.add_optimization_profile(_profile(builder, request.io, shape))
     monitor = monitor_for(trt, progress)
     if monitor is not None:
         config.progress_monitor = monitor
@@ -230,8 +239,8 @@ def build_serialized(
     return bytes(content)
 
 
-def _add_profile(builder: Any, config: Any, shape: ShapeRange) -> None:
+def _profile(builder: Any, io: IOFormat, shape: ShapeRange) -> Any:
     profile = builder.create_optimization_profile()
-    largest = shape.max if shape.max is not None else shape.opt
-    profile.set_shape(INPUT, *[(1, 3, *side) for side in (shape.min, shape.opt, largest)])
-    config.add_optimization_profile(profile)
+    sides = (shape.min, shape.opt, shape.max if shape.max is not None else shape.opt)
+    profile.set_shape(INPUT, *[(1, *side, 3) if io is IOFormat.UINT8 else (1, 3, *side) for side in sides])
+    return profile

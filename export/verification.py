@@ -3,30 +3,73 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from efdn.assets import VERIFICATION_PHOTO
+from efdn.deploy import DeployEFDN
 from efdn.errors import ParityError
 from efdn.images import read_photo
 from efdn.metrics import psnr
+from efdn.network import EFDN
 from engines.upscale import to_network
 from export.precision import Precision
 
-FP32_TOLERANCE = 1e-4
-"""Largest difference from PyTorch, as a share of the data range."""
 
-FP16_LEAST_PSNR = 65.0
-"""In dB, of the float output against PyTorch in float32."""
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """How far an output may be from its reference; None where that is left open.
 
-FP16_MOST_GREY_LEVELS = 1
-"""Largest difference once both are rounded to 8 bits."""
+    Attributes:
+        max_error: as a share of the data range.
+        least_psnr_db: of the float outputs.
+        grey_levels: in 8 bits.
+        differing_share: of 8-bit values.
+    """
+
+    max_error: float | None = None
+    least_psnr_db: float | None = None
+    grey_levels: int | None = None
+    differing_share: float | None = None
+
+    def broken_by(self, parity: Parity) -> list[str]:
+        """What a comparison breaks, in words."""
+        if not parity.finite:
+            return ["values are not finite"]
+        found = []
+        if self.max_error is not None and parity.max_error > self.max_error:
+            found.append(f"max error {parity.max_error:.2e} of range, at most {self.max_error:.0e} allowed")
+        if self.least_psnr_db is not None and parity.psnr_db < self.least_psnr_db:
+            found.append(f"PSNR {parity.psnr_db:.1f} dB, at least {self.least_psnr_db:.0f} dB required")
+        if self.grey_levels is not None and parity.grey_levels > self.grey_levels:
+            found.append(f"8-bit difference {parity.grey_levels}, at most {self.grey_levels} allowed")
+        if self.differing_share is not None and parity.differing_share > self.differing_share:
+            found.append(f"{parity.differing_share:.2%} of values differ, at most {self.differing_share:.2%} allowed")
+        return found
+
+
+EXACT = Tolerance(max_error=1e-9)
+"""Of a pass in float64, against the network before it."""
+
+FLOATS = {
+    Precision.FP32: Tolerance(max_error=1e-4),
+    Precision.FP16: Tolerance(least_psnr_db=65, grey_levels=1),
+    Precision.BF16: Tolerance(least_psnr_db=45, grey_levels=6),
+}
+"""Of float outputs, against PyTorch in FP32."""
+
+PICTURES = {
+    Precision.FP32: Tolerance(grey_levels=1, differing_share=0.001),
+    Precision.FP16: Tolerance(grey_levels=1, differing_share=0.1),
+    Precision.BF16: Tolerance(grey_levels=6, differing_share=0.5),
+}
+"""Of 8-bit outputs, against what PyTorch in FP32 gives after rounding."""
 
 HALF_ARITHMETIC_SIDE = 48
 """Pixels a side for the check in true half arithmetic, which PyTorch runs slowly on the CPU."""
@@ -86,30 +129,42 @@ def compare(reference: Output, candidate: Output, data_range: float) -> Parity:
     )
 
 
-def require(name: str, parity: Parity, precision: Precision) -> None:
-    """Raises ParityError, naming the check and by how much it failed, unless the tolerances hold."""
-    failures = []
-    if not parity.finite:
-        failures.append("values are not finite")
-    elif precision is Precision.FP32:
-        if parity.max_error > FP32_TOLERANCE:
-            failures.append(f"max error {parity.max_error:.2e} of range, at most {FP32_TOLERANCE:.0e} allowed")
-    else:
-        if parity.psnr_db < FP16_LEAST_PSNR:
-            failures.append(f"PSNR {parity.psnr_db:.1f} dB, at least {FP16_LEAST_PSNR:.0f} dB required")
-        if parity.grey_levels > FP16_MOST_GREY_LEVELS:
-            failures.append(f"8-bit difference {parity.grey_levels}, at most {FP16_MOST_GREY_LEVELS} allowed")
-    if failures:
-        remedy = "; export with --fp32" if precision is Precision.FP16 else ""
-        raise ParityError(f"check '{name}' against PyTorch failed: {', '.join(failures)}{remedy}")
+def require(name: str, parity: Parity, tolerance: Tolerance, remedy: str = "") -> None:
+    """Raises ParityError, naming the check and by how much it failed, unless the tolerance holds."""
+    broken = tolerance.broken_by(parity)
+    if broken:
+        raise ParityError(f"check '{name}' failed: {', '.join(broken)}{remedy}")
 
 
-def run_network(network: nn.Module, x: Output) -> Output:
-    """The output of a PyTorch network for a (1, 3, H, W) input, as float32."""
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Lets PyTorch use one thread: on small pictures more cost more than they bring, above all on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def run_network(network: EFDN | DeployEFDN, x: Output, data_range: float) -> Output:
+    """The output of a PyTorch network in its own precision.
+
+    Args:
+        network: a training or deploy form, whatever range it was made for.
+        x: (1, 3, H, W) in 0..data_range.
+        data_range: of input and output.
+    """
     like = next(network.parameters())
+    own = network.data_range if isinstance(network, DeployEFDN) else network.config.data_range
     with torch.inference_mode():
-        output = network(torch.as_tensor(x).to(dtype=like.dtype, device=like.device))
-    return output.float().cpu().numpy()  # type: ignore[no-any-return]
+        output = network(torch.as_tensor(x).to(dtype=like.dtype, device=like.device) * (own / data_range))
+    return (output * (data_range / own)).cpu().numpy()  # type: ignore[no-any-return]
+
+
+def rounded(output: Output, data_range: float) -> Output:
+    """An output as it is after rounding to 8 bits."""
+    return _eight_bits(output, data_range) * (data_range / 255)
 
 
 def verification_input(data_range: float, shape: tuple[int, int] | None = None) -> NDArray[np.float32]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,20 +10,26 @@ import onnx
 
 from efdn.config import MIN_SIDE
 from efdn.deploy import DeployEFDN
-from efdn.errors import ConfigError, ExportError
+from efdn.errors import ExportError, ParityError
 from efdn.files import sha256_of_file
 from efdn.network import EFDN
-from efdn.passes.pipeline import deploy_network
 from efdn.version import __version__
-from engines.ort import CPU, OnnxRuntimeEngine
-from engines.protocol import INPUT, OUTPUT
-from export.onnx_graph import write_onnx
+from export.checked_passes import checked_deploy
+from export.file_runs import run_onnxruntime, run_own_arithmetic
+from export.interpreter import Ranges
+from export.onnx_graph import IOFormat, write_onnx
+from export.options import OnnxOptions
 from export.precision import Precision
 from export.verification import (
+    FLOATS,
     HALF_ARITHMETIC_SIDE,
+    PICTURES,
     Parity,
+    Tolerance,
     compare,
+    one_thread,
     require,
+    rounded,
     run_network,
     verification_input,
 )
@@ -32,42 +37,11 @@ from export.verification import (
 LARGEST_VERIFIED = 512 * 512
 """In pixels. Larger static graphs are checked on their dynamic twin: PyTorch would take minutes and gigabytes."""
 
-LONGEST_SIDE = 8192
-
-OPSETS = range(17, 24)
-"""Operator sets that can be written, and that ONNX Runtime runs."""
-
-DEFAULT_OPSET = 20
-
 Notify = Callable[[str], None]
 
 
 def silent(message: str) -> None:
     """Says nothing: the default where a caller may want to hear what is being done."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OnnxOptions:
-    """How a graph is written.
-
-    Attributes:
-        precision: of weights and activations.
-        opset: 17 to 23.
-        shape: fixes height and width; both are dynamic without.
-    """
-
-    precision: Precision = Precision.FP32
-    opset: int = DEFAULT_OPSET
-    shape: tuple[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        if self.opset not in OPSETS:
-            raise ConfigError(f"opset must be {OPSETS[0]} to {OPSETS[-1]}, got {self.opset}")
-        if self.shape is not None and min(self.shape) < MIN_SIDE:
-            height, width = self.shape
-            raise ConfigError(f"shape must be at least {MIN_SIDE}x{MIN_SIDE}, got {height}x{width}")
-        if self.shape is not None and max(self.shape) > LONGEST_SIDE:
-            raise ConfigError(f"shape must be at most {LONGEST_SIDE} a side, got {self.shape[0]}x{self.shape[1]}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +53,7 @@ class VerifiedGraph:
         options: how it was written.
         network: the network it was written from, in training form.
         weights: file the network came from.
+        deployed: the network after its passes.
         parity: checks by name.
     """
 
@@ -86,6 +61,7 @@ class VerifiedGraph:
     options: OnnxOptions
     network: EFDN
     weights: Path
+    deployed: DeployEFDN
     parity: dict[str, Parity]
 
 
@@ -111,10 +87,10 @@ def verified_graph(
         ExportError: the graph could not be written, or ONNX's own checker refuses it.
     """
     notify("folding")
-    folded = deploy_network(network)
+    folded = checked_deploy(network, options.passes)
     notify("writing the graph")
     metadata = graph_metadata(network, weights, options)
-    content = _write(folded, options, metadata)
+    content = serialized_graph(folded, options, metadata)
     if written_to is not None:
         written_to.write_bytes(content)
         content = written_to.read_bytes()
@@ -122,10 +98,12 @@ def verified_graph(
     if options.shape is not None and options.shape[0] * options.shape[1] > LARGEST_VERIFIED:
         notify("too large to run whole: taking the same nodes with dynamic shapes")
         run_options = replace(options, shape=None)
-        runnable = _write(folded, run_options, metadata)
+        runnable = serialized_graph(folded, run_options, metadata)
     notify("comparing with PyTorch")
     parity = _check_parity(network, folded, runnable, run_options)
-    return VerifiedGraph(content=content, options=options, network=network, weights=weights, parity=parity)
+    return VerifiedGraph(
+        content=content, options=options, network=network, weights=weights, deployed=folded, parity=parity
+    )
 
 
 def graph_metadata(network: EFDN, weights: Path, options: OnnxOptions) -> dict[str, str]:
@@ -136,8 +114,11 @@ def graph_metadata(network: EFDN, weights: Path, options: OnnxOptions) -> dict[s
         "scale": str(config.upscale),
         "data_range": f"{config.data_range:.15g}",
         "color": "RGB",
-        "layout": "NCHW",
+        "layout": "NHWC" if options.io is IOFormat.UINT8 else "NCHW",
+        "io": options.io.value,
         "precision": options.precision.value,
+        "keep_fp32": ",".join(options.keep_fp32),
+        "passes": ",".join(options.passes),
         "shape": "dynamic" if options.shape is None else "{}x{}".format(*options.shape),
         "smallest_side": str(MIN_SIDE),
         "planes": str(config.planes),
@@ -148,9 +129,17 @@ def graph_metadata(network: EFDN, weights: Path, options: OnnxOptions) -> dict[s
     }
 
 
-def _write(folded: DeployEFDN, options: OnnxOptions, metadata: dict[str, str]) -> bytes:
+def serialized_graph(network: DeployEFDN, options: OnnxOptions, metadata: dict[str, str] | None = None) -> bytes:
     """The ONNX file, once ONNX's checker has passed it with strict shape inference."""
-    model = write_onnx(folded, precision=options.precision, opset=options.opset, shape=options.shape, metadata=metadata)
+    model = write_onnx(
+        network,
+        precision=options.precision,
+        opset=options.opset,
+        shape=options.shape,
+        io=options.io,
+        keep_fp32=options.keep_fp32,
+        metadata=metadata,
+    )
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -158,20 +147,47 @@ def _write(folded: DeployEFDN, options: OnnxOptions, metadata: dict[str, str]) -
     return bytes(model.SerializeToString())
 
 
+def tolerance_of(options: OnnxOptions) -> Tolerance:
+    """What a file may differ by from PyTorch in FP32."""
+    return (PICTURES if options.io is IOFormat.UINT8 else FLOATS)[options.precision]
+
+
 def _check_parity(network: EFDN, folded: DeployEFDN, content: bytes, options: OnnxOptions) -> dict[str, Parity]:
-    """Runs the file, and for FP16 true half arithmetic too: ONNX Runtime computes most of it in FP32 on the CPU."""
+    """Runs the file on the photo, and where it is in half precision a patch in true half arithmetic."""
     data_range = network.config.data_range
     x = verification_input(data_range, options.shape)
-    reference = run_network(network, x)
-    checks = {"fold": compare(reference, run_network(folded, x), data_range)}
-    require("fold", checks["fold"], Precision.FP32)
-    with OnnxRuntimeEngine("onnxruntime-cpu", content, "the exported file", (CPU,)) as engine:
-        output = engine.infer({INPUT: x})[OUTPUT]
-    checks["onnxruntime"] = compare(reference, output, data_range)
-    require("onnxruntime", checks["onnxruntime"], options.precision)
-    if options.precision is Precision.FP16:
-        patch = verification_input(data_range, (HALF_ARITHMETIC_SIDE, HALF_ARITHMETIC_SIDE))
-        half = run_network(copy.deepcopy(folded).half(), patch)
-        checks["half_arithmetic"] = compare(run_network(network, patch), half, data_range)
-        require("half_arithmetic", checks["half_arithmetic"], options.precision)
+    reference = run_network(network, x, data_range)
+    checks = {"deploy form": compare(reference, run_network(folded, x, data_range), data_range)}
+    require("deploy form", checks["deploy form"], FLOATS[Precision.FP32])
+    if options.io is IOFormat.UINT8:
+        reference = rounded(reference, data_range)
+    if options.precision is not Precision.BF16:  # ONNX Runtime has no kernels for it on the CPU.
+        output = run_onnxruntime(content, x, options.io, data_range)
+        checks["onnxruntime"] = compare(reference, output, data_range)
+        require("onnxruntime", checks["onnxruntime"], tolerance_of(options), _remedy(options))
+    if options.precision.half:
+        checks["half arithmetic"] = _half_arithmetic(network, folded, options)
     return checks
+
+
+def _half_arithmetic(network: EFDN, folded: DeployEFDN, options: OnnxOptions) -> Parity:
+    """The same nodes at a small size, every one rounding: ONNX Runtime computes most of them in FP32 on the CPU."""
+    data_range, side = network.config.data_range, (HALF_ARITHMETIC_SIDE, HALF_ARITHMETIC_SIDE)
+    patch, ranges = verification_input(data_range, side), Ranges()
+    content = serialized_graph(folded, replace(options, shape=side))
+    reference = run_network(network, patch, data_range)
+    if options.io is IOFormat.UINT8:
+        reference = rounded(reference, data_range)
+    with one_thread():
+        output = run_own_arithmetic(content, patch, options.io, data_range, ranges)
+    parity = compare(reference, output, data_range)
+    overflow = f"; the first tensor that overflows is {ranges.first_non_finite}" if ranges.first_non_finite else ""
+    broken = tolerance_of(options).broken_by(parity)
+    if broken or overflow:
+        reason = ", ".join(broken) or "values are not finite on the way"
+        raise ParityError(f"check 'half arithmetic' failed: {reason}{overflow}{_remedy(options)}")
+    return parity
+
+
+def _remedy(options: OnnxOptions) -> str:
+    return ": export with --fp32, or keep parts in FP32 with --keep-fp32" if options.precision.half else ""

@@ -16,7 +16,7 @@ from efdn.weights import save_network
 from export.artefacts import shape_range
 from export.build_progress import PhaseTree, quiet
 from export.onnx_graph import write_onnx
-from export.plan import Kernel, Plan, plan_from_build_log, plan_from_inspector
+from export.plan import Kernel, Plan, PlanTensor, plan_from_build_log, plan_from_inspector
 from export.precision import Precision
 from export.trt_builders import (
     DEFAULT_RTX_TARGETS,
@@ -133,7 +133,8 @@ def test_impossible_shapes_are_refused(shape: ShapeRange, said: str) -> None:
 
 
 def built(*types: str) -> BuiltEngine:
-    kernels = tuple(Kernel(name=str(i), kind="kgen", output_types=(name,)) for i, name in enumerate(types))
+    outputs = [PlanTensor(name="output", shape=(1,), dtype=name) for name in types]
+    kernels = tuple(Kernel(name=output.dtype, kind="kgen", outputs=(output,)) for output in outputs)
     return BuiltEngine(content=b"", plan=Plan(kernels=kernels), version="1", gpu_targets=(), seconds=0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from efdn.deploy import DeployEFDN
@@ -68,14 +68,26 @@ PIPELINES: dict[str, tuple[str, ...]] = {
         "merge_narrow_bsconvs",
         "carry_scaled_trunk",
         "group_channels",
-        "fold_scale",
     ),
     "openvino": (
         "sum_head_repeats",
         "merge_narrow_bsconvs",
         "carry_scaled_trunk",
         "group_channels",
-        "fold_scale",
+    ),
+    "tensorrt-dynamic": (
+        "sum_head_repeats",
+        "merge_narrow_bsconvs",
+        "merge_refine_bsconv",
+        "read_branches",
+        "lower_tail",
+        "skip_terms",
+        "carry_scaled_trunk",
+        "group_channels",
+        "pad_channels",
+        "join_branches",
+        "wrap_once",
+        "convolve_mixers",
     ),
     "tensorrt": (
         "sum_head_repeats",
@@ -88,31 +100,38 @@ PIPELINES: dict[str, tuple[str, ...]] = {
         "group_channels",
         "pad_channels",
         "join_branches",
-        "fold_scale",
     ),
 }
 """Per engine, the passes that measured best there; see docs/passes.md."""
 
 DEFAULT_PIPELINE = "onnxruntime"
 
+PICTURES_ONLY = "fold_scale"
+"""The pass that changes the range of input and output: for graphs of pictures, to which it belongs unless left out."""
 
-def find_passes(text: str, default: str = DEFAULT_PIPELINE) -> tuple[str, ...]:
+
+def find_passes(text: str = "", *, default: str = DEFAULT_PIPELINE, pictures: bool = False) -> tuple[str, ...]:
     """Reads a choice of passes, and brings it into order.
 
     Args:
-        text: names separated by commas: of a pipeline ("default" is `default`), of a
-            pass to add, or with a minus before it, of a pass to leave out.
-        default: what "default" stands for.
+        text: names separated by commas, of pipelines and passes; with a plus or a minus
+            before it, a pass is added or left out. Where all have a sign, they change
+            the default.
+        default: name of a pipeline.
+        pictures: whether the graph takes and gives 8-bit pictures.
 
     Raises:
         UsageError: an unknown name, a pass without those it needs, or two that exclude each other.
     """
-    chosen: set[str] = set()
-    for item in filter(None, (part.strip() for part in text.split(","))):
+    items = [part.strip() for part in text.split(",") if part.strip()]
+    signed = all(item[0] in "+-" for item in items)
+    chosen = set(PIPELINES[default]) if signed else set()
+    if pictures:
+        chosen.add(PICTURES_ONLY)
+    for item in items:
         name = item.lstrip("+-")
-        pipeline = default if name == "default" else name
-        if pipeline in PIPELINES and not item.startswith("-"):
-            chosen.update(PIPELINES[pipeline])
+        if item in PIPELINES:
+            chosen.update(PIPELINES[item])
         elif name not in _BY_NAME:
             raise UsageError(
                 f"no pass or pipeline {name!r}: expected {', '.join(PIPELINES)} or some of {', '.join(_BY_NAME)}"
@@ -121,11 +140,13 @@ def find_passes(text: str, default: str = DEFAULT_PIPELINE) -> tuple[str, ...]:
             chosen.discard(name)
         else:
             chosen.add(name)
-    return check_passes(tuple(item.name for item in PASSES if item.name in chosen))
+    return check_passes(tuple(item.name for item in PASSES if item.name in chosen), pictures=pictures)
 
 
-def check_passes(names: Sequence[str]) -> tuple[str, ...]:
+def check_passes(names: Sequence[str], *, pictures: bool = True) -> tuple[str, ...]:
     """Raises UsageError unless the passes go together and are in order; returns them."""
+    if PICTURES_ONLY in names and not pictures:
+        raise UsageError(f"pass {PICTURES_ONLY} changes the range of a graph's floats: it goes with --io uint8 alone")
     known = [item.name for item in PASSES]
     for name in names:
         if name not in _BY_NAME:
@@ -142,20 +163,30 @@ def check_passes(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def run_pass(name: str, network: DeployEFDN) -> DeployEFDN:
-    """One pass, by name."""
-    return _BY_NAME[name].apply(network)
+def deploy_stages(network: EFDN, passes: Sequence[str]) -> Iterator[tuple[str, DeployEFDN]]:
+    """Yields the deploy form after the folding and after each pass, with the name of what made it.
 
+    In float64, so that in the end nothing but the final rounding is left.
 
-def exact_fold(network: EFDN) -> DeployEFDN:
-    """The deploy form before any pass, in float64, so that passes leave nothing but the final rounding."""
-    return fold_batch_norms(copy.deepcopy(network).double())
+    Args:
+        network: any EFDN, in whatever mode; its running statistics are used.
+        passes: names, see `PASSES`.
+
+    Raises:
+        UsageError: passes that do not exist, or do not go together.
+    """
+    check_passes(passes)
+    deployed = fold_batch_norms(copy.deepcopy(network).double())
+    yield FOLD, deployed
+    for name in passes:
+        deployed = _BY_NAME[name].apply(deployed)
+        yield name, deployed
 
 
 def as_trained(deployed: DeployEFDN, network: EFDN) -> DeployEFDN:
     """A deploy form in the dtype and on the device of the network it came from, ready to run."""
     like = network.head.pw.weight
-    return deployed.to(dtype=like.dtype, device=like.device).eval().requires_grad_(False)
+    return copy.deepcopy(deployed).to(dtype=like.dtype, device=like.device).eval().requires_grad_(False)
 
 
 def deploy_network(network: EFDN, passes: Sequence[str] = PIPELINES[DEFAULT_PIPELINE]) -> DeployEFDN:
@@ -171,7 +202,5 @@ def deploy_network(network: EFDN, passes: Sequence[str] = PIPELINES[DEFAULT_PIPE
     Raises:
         UsageError: passes that do not exist, or do not go together.
     """
-    deployed = exact_fold(network)
-    for name in check_passes(passes):
-        deployed = run_pass(name, deployed)
+    *_, (_, deployed) = deploy_stages(network, passes)
     return as_trained(deployed, network)

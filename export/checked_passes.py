@@ -1,0 +1,35 @@
+"""Runs the passes, and holds every one to the network before it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+from efdn.deploy import DeployEFDN
+from efdn.network import EFDN
+from efdn.passes.pipeline import FOLD, as_trained, deploy_stages
+from export.verification import EXACT, compare, one_thread, require, run_network, verification_input
+
+PROBE = (24, 32)
+"""Height and width of the crop that passes are checked on, in float64."""
+
+
+def checked_deploy(network: EFDN, passes: Sequence[str]) -> DeployEFDN:
+    """`efdn.passes.pipeline.deploy_network`, with a check after every stage.
+
+    A pass that changes the function is named here, rather than found in the sum of all.
+
+    Raises:
+        ParityError: a stage changed the output.
+        UsageError: passes that do not exist, or do not go together.
+    """
+    data_range = network.config.data_range
+    x = verification_input(data_range, PROBE).astype("float64")
+    with one_thread():
+        before = run_network(copy.deepcopy(network).double().eval(), x, data_range)
+        for name, deployed in deploy_stages(network, passes):
+            after = run_network(deployed, x, data_range)
+            label = "fold" if name == FOLD else f"pass {name}"
+            require(label, compare(before, after, data_range), EXACT, ": it changed the output, which is a bug")
+            before = after
+    return as_trained(deployed, network)

@@ -1,0 +1,146 @@
+"""What graph to write and what engine to build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from efdn.config import MIN_SIDE
+from efdn.errors import ConfigError
+from efdn.passes.pipeline import PIPELINES, check_passes, find_passes
+from efdn.sidecar import ShapeRange
+from export.onnx_graph import IOFormat
+from export.precision import Precision
+
+LONGEST_SIDE = 8192
+
+OPSETS = range(17, 24)
+"""Operator sets that can be written, and that ONNX Runtime runs."""
+
+DEFAULT_OPSET, FIRST_OPSET_WITH_BF16 = 20, 22
+
+
+def default_opset(precision: Precision) -> int:
+    """The one to write for where none is asked for: convolutions take bfloat16 only from 22 on."""
+    return FIRST_OPSET_WITH_BF16 if precision is Precision.BF16 else DEFAULT_OPSET
+
+
+ONNX_PASSES = PIPELINES["onnxruntime"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxOptions:
+    """How a graph is written.
+
+    Attributes:
+        precision: of weights and activations.
+        opset: 17 to 23.
+        shape: fixes height and width; both are dynamic without.
+        io: types and layout of input and output.
+        passes: that make the graph, see `efdn.passes.pipeline`.
+        keep_fp32: patterns of parts that stay in FP32, such as `body.0/*`.
+    """
+
+    precision: Precision = Precision.FP32
+    opset: int = DEFAULT_OPSET
+    shape: tuple[int, int] | None = None
+    io: IOFormat = IOFormat.FLOAT32
+    passes: tuple[str, ...] = ONNX_PASSES
+    keep_fp32: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.opset not in OPSETS:
+            raise ConfigError(f"opset must be {OPSETS[0]} to {OPSETS[-1]}, got {self.opset}")
+        if self.precision is Precision.BF16 and self.opset < FIRST_OPSET_WITH_BF16:
+            raise ConfigError(f"bf16 needs opset {FIRST_OPSET_WITH_BF16} or later, got {self.opset}")
+        if self.shape is not None:
+            check_side(self.shape)
+        if self.keep_fp32 and not self.precision.half:
+            raise ConfigError("parts can be kept in FP32 only where the rest is not: give --fp16 or --bf16")
+        check_passes(self.passes, pictures=self.io is IOFormat.UINT8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """What engine to build.
+
+    Attributes:
+        precision: of weights and activations.
+        shapes: what to take: one range, or one or several static shapes; one static shape is fastest.
+        opset: of the graph it is built from; the newest that the builder reads if None.
+        io: types and layout of input and output.
+        passes: that make the graph; those best for TensorRT and the shapes if None.
+        keep_fp32: patterns of parts that stay in FP32.
+    """
+
+    precision: Precision = Precision.FP16
+    shapes: tuple[ShapeRange, ...] = (ShapeRange(min=(256, 256), opt=(256, 256), max=(256, 256)),)
+    opset: int | None = None
+    io: IOFormat = IOFormat.UINT8
+    passes: tuple[str, ...] | None = None
+    keep_fp32: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.shapes:
+            raise ConfigError("an engine needs a shape: give --shape, or --min, --opt and --max")
+        for shape in self.shapes:
+            check_range(shape)
+        if len(set(self.shapes)) < len(self.shapes):
+            raise ConfigError(f"shapes must differ, got {', '.join(map(str, self.shapes))}")
+
+    @property
+    def static_shape(self) -> tuple[int, int] | None:
+        """The one shape, where there is but one."""
+        return self.shapes[0].opt if len(self.shapes) == 1 and self.shapes[0].static else None
+
+    @property
+    def pipeline(self) -> str:
+        """Name of the passes that are best for these shapes."""
+        return engine_pipeline(self.shapes)
+
+    def graph_options(self, opset: int) -> OnnxOptions:
+        """Those of the graph it is built from.
+
+        Raises:
+            UsageError: passes that do not exist, or do not go together.
+        """
+        passes = self.passes
+        if passes is None:
+            passes = find_passes(default=self.pipeline, pictures=self.io is IOFormat.UINT8)
+        return OnnxOptions(
+            precision=self.precision,
+            opset=opset,
+            shape=self.static_shape,
+            io=self.io,
+            passes=passes,
+            keep_fp32=self.keep_fp32,
+        )
+
+
+def engine_pipeline(shapes: tuple[ShapeRange, ...]) -> str:
+    """Name of the passes that are best for these shapes.
+
+    Shifts by slices fuse, but with ranges of shapes TensorRT writes code for every way in
+    which a slice may fall, tens of megabytes of it.
+    """
+    return "tensorrt" if all(shape.static for shape in shapes) else "tensorrt-dynamic"
+
+
+def check_side(shape: tuple[int, int]) -> None:
+    """Raises ConfigError unless the network takes pictures of this (height, width)."""
+    height, width = shape
+    if min(shape) < MIN_SIDE:
+        raise ConfigError(f"shapes must be at least {MIN_SIDE}x{MIN_SIDE}, got {height}x{width}")
+    if max(shape) > LONGEST_SIDE:
+        raise ConfigError(f"shapes must be at most {LONGEST_SIDE} a side, got {height}x{width}")
+
+
+def check_range(shape: ShapeRange) -> None:
+    """Raises ConfigError unless an engine can be built for the range."""
+    low, opt, high = shape.min, shape.opt, shape.max
+    if high is None:
+        raise ConfigError("an engine needs a largest shape: give --max")
+    check_side(low)
+    check_side(high)
+    for axis, name in enumerate(("height", "width")):
+        if not low[axis] <= opt[axis] <= high[axis]:
+            raise ConfigError(f"{name}s must satisfy min <= opt <= max, got {low[axis]}, {opt[axis]} and {high[axis]}")

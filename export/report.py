@@ -1,0 +1,314 @@
+"""Every stage from the trained network to the exported graph, compared on photos and on inputs that hurt."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from efdn.deploy import DeployEFDN
+from efdn.errors import ParityError
+from efdn.network import EFDN
+from efdn.passes.pipeline import FOLD, as_trained, deploy_stages
+from engines.upscale import to_network
+from export.file_runs import run_onnxruntime, run_own_arithmetic
+from export.interpreter import Divergence, Ranges, Reference, TensorRange
+from export.onnx_graph import IOFormat
+from export.options import OnnxOptions
+from export.precision import Precision
+from export.probes import probe_pictures
+from export.verification import (
+    EXACT,
+    FLOATS,
+    PICTURES,
+    Output,
+    Parity,
+    Tolerance,
+    compare,
+    one_thread,
+    rounded,
+    run_network,
+)
+from export.verified_graph import Notify, serialized_graph, silent
+
+Pixels = NDArray[np.uint8]
+TIGHTEST = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageCheck:
+    """One stage on one picture.
+
+    Attributes:
+        stage: name of a pass, or of a form of the file.
+        picture: name of the input.
+        before: against the stage before it.
+        reference: against the trained network in PyTorch, FP32.
+        broken: tolerances that do not hold, in words; none where the stage is right.
+        overflow: the first tensor with a value that is not finite, if any.
+    """
+
+    stage: str
+    picture: str
+    before: Parity
+    reference: Parity
+    broken: tuple[str, ...]
+    overflow: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureResult:
+    """What came of one picture, 8 bits.
+
+    Attributes:
+        name: of the input.
+        source: (H, W, 3).
+        reference: (scale H, scale W, 3), by the trained network.
+        result: the same by the last stage.
+    """
+
+    name: str
+    source: Pixels
+    reference: Pixels
+    result: Pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was compared, and what came of it.
+
+    Attributes:
+        options: how the graph was written.
+        data_range: of the network.
+        checks: in order of pictures, then of stages.
+        pictures: inputs and results.
+        tightest: the tensors nearest to the limit of their type, over all pictures.
+        divergence: per block and end of the network, the error of the half-precision
+            graph relative to FP32 (rms), on the first picture; empty in FP32.
+        not_run: (stage, reason) of what could not be run here.
+    """
+
+    options: OnnxOptions
+    data_range: float
+    checks: tuple[StageCheck, ...]
+    pictures: tuple[PictureResult, ...]
+    tightest: tuple[TensorRange, ...]
+    divergence: tuple[tuple[str, float], ...]
+    not_run: tuple[tuple[str, str], ...]
+
+    @property
+    def first_failure(self) -> StageCheck | None:
+        """The earliest stage that fails, on whichever picture."""
+        stages = list(dict.fromkeys(check.stage for check in self.checks))
+        failures = [check for check in self.checks if check.broken]
+        return min(failures, key=lambda check: stages.index(check.stage), default=None)
+
+    def require(self) -> None:
+        """Raises ParityError, naming the first stage that fails and what overflows there, unless all hold."""
+        failed = self.first_failure
+        if failed is not None:
+            overflow = f"; the first tensor that overflows is {failed.overflow}" if failed.overflow else ""
+            raise ParityError(
+                f"stage '{failed.stage}' is the first to fail, on '{failed.picture}': "
+                f"{', '.join(failed.broken)}{overflow}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stage:
+    """How a stage runs, and what it may differ by from the one before it and from the reference."""
+
+    name: str
+    run: Callable[[Output, Ranges], Output]
+    before: Tolerance
+    reference: Tolerance
+    pictures: bool = False
+
+
+def verification_report(network: EFDN, options: OnnxOptions, notify: Notify = silent) -> Report:
+    """Runs every stage on every probe, which takes some 20 seconds; a stage that fails is in the report, not raised.
+
+    Args:
+        network: in training form.
+        options: how the graph is written; its shape is replaced by those of the probes.
+        notify: told what is being done.
+    """
+    with one_thread():
+        return _report(network, options, notify)
+
+
+def _report(network: EFDN, options: OnnxOptions, notify: Notify) -> Report:
+    data_range = network.config.data_range
+    checks: list[StageCheck] = []
+    results: list[PictureResult] = []
+    ranges: list[TensorRange] = []
+    stages: dict[tuple[int, int], list[_Stage]] = {}
+    for name, pixels in probe_pictures().items():
+        notify(f"verifying on {name}")
+        size = (pixels.shape[0], pixels.shape[1])
+        if size not in stages:
+            stages[size] = list(_stages(network, options, size))
+        found, result, seen = _verify_on(network, stages[size], name, pixels)
+        checks += found
+        results.append(result)
+        ranges += seen
+    first = to_network(results[0].source, data_range)
+    return Report(
+        options=options,
+        data_range=data_range,
+        checks=tuple(checks),
+        pictures=tuple(results),
+        tightest=_tightest(ranges),
+        divergence=_divergence(network, options, first) if options.precision.half else (),
+        not_run=_not_run(options),
+    )
+
+
+def _verify_on(
+    network: EFDN, stages: list[_Stage], name: str, pixels: Pixels
+) -> tuple[list[StageCheck], PictureResult, list[TensorRange]]:
+    """All stages on one picture."""
+    data_range = network.config.data_range
+    x = to_network(pixels, data_range)
+    reference = run_network(network, x, data_range)
+    before = run_network(copy.deepcopy(network).double().eval(), x.astype(np.float64), data_range)
+    checks: list[StageCheck] = []
+    ranges: list[TensorRange] = []
+    for stage in stages:
+        seen = Ranges()
+        output = stage.run(x, seen)
+        checks.append(_check(stage, name, (before, reference, output), data_range, seen.first_non_finite))
+        ranges += seen.tensors.values()
+        before = output
+    result = PictureResult(
+        name=name, source=pixels, reference=_pixels(reference, data_range), result=_pixels(before, data_range)
+    )
+    return checks, result, ranges
+
+
+def _stages(network: EFDN, options: OnnxOptions, shape: tuple[int, int]) -> Iterator[_Stage]:
+    data_range = network.config.data_range
+    single = FLOATS[Precision.FP32]
+    for name, deployed in deploy_stages(network, options.passes):
+        # Bound now: the generator goes on to the next before the caller is done.
+        def run_pass(x: Output, ranges: Ranges, deployed: DeployEFDN = deployed) -> Output:
+            return run_network(deployed, x.astype(np.float64), data_range)
+
+        yield _Stage(name=name, run=run_pass, before=EXACT, reference=single)
+    trained = as_trained(deployed, network)
+    yield from _file_stages(trained, replace(options, shape=shape), data_range)
+
+
+def _file_stages(deployed: DeployEFDN, options: OnnxOptions, data_range: float) -> Iterator[_Stage]:
+    """The graph in FP32, in its precision, and with its own input and output, as far as these differ."""
+    floats = replace(
+        options, precision=Precision.FP32, io=IOFormat.FLOAT32, keep_fp32=(), passes=_passes_for_floats(options)
+    )
+    single = FLOATS[Precision.FP32]
+    yield _file_stage("onnx fp32", deployed, floats, data_range, single, own_arithmetic=False)
+    forms = []
+    if options.precision.half:
+        form = replace(floats, precision=options.precision, keep_fp32=options.keep_fp32)
+        forms.append((f"onnx {options.precision.value}", form))
+    if options.io is IOFormat.UINT8:
+        forms.append((f"onnx {options.precision.value}, uint8", options))
+    for name, form in forms:
+        tolerance = (PICTURES if form.io is IOFormat.UINT8 else FLOATS)[form.precision]
+        yield _file_stage(name, deployed, form, data_range, tolerance, own_arithmetic=form.precision.half)
+
+
+def _file_stage(
+    name: str,
+    deployed: DeployEFDN,
+    options: OnnxOptions,
+    data_range: float,
+    tolerance: Tolerance,
+    *,
+    own_arithmetic: bool,
+) -> _Stage:
+    content = serialized_graph(deployed, options, {"scale": str(deployed.config.upscale), "data_range": "255"})
+    # The graph's floats are in the range of the deploy form, which fold_scale may have changed.
+    graph_range = deployed.data_range
+
+    def run(x: Output, ranges: Ranges) -> Output:
+        scaled = x * (graph_range / data_range)
+        if own_arithmetic:
+            y = run_own_arithmetic(content, scaled, options.io, graph_range, ranges)
+        else:
+            y = run_onnxruntime(content, scaled, options.io, graph_range)
+        result: Output = y * (data_range / graph_range)
+        return result
+
+    return _Stage(
+        name=name,
+        run=run,
+        before=tolerance,
+        reference=tolerance,
+        pictures=options.io is IOFormat.UINT8,
+    )
+
+
+def _passes_for_floats(options: OnnxOptions) -> tuple[str, ...]:
+    """The passes without the one that a float graph may not be asked for; the network has it already."""
+    return tuple(name for name in options.passes if name != "fold_scale")
+
+
+def _check(
+    stage: _Stage, picture: str, outputs: tuple[Output, Output, Output], data_range: float, overflow: str | None
+) -> StageCheck:
+    before, reference, output = outputs
+    if stage.pictures:
+        before, reference = rounded(before, data_range), rounded(reference, data_range)
+    against_before, against_reference = compare(before, output, data_range), compare(reference, output, data_range)
+    broken = [*stage.before.broken_by(against_before), *stage.reference.broken_by(against_reference)]
+    return StageCheck(
+        stage="fold" if stage.name == FOLD else stage.name,
+        picture=picture,
+        before=against_before,
+        reference=against_reference,
+        broken=tuple(dict.fromkeys(broken)),
+        overflow=overflow,
+    )
+
+
+def _divergence(network: EFDN, options: OnnxOptions, x: Output) -> tuple[tuple[str, float], ...]:
+    """Relative error of what each block and each end of the network puts out."""
+    *_, (_, last) = deploy_stages(network, options.passes)
+    deployed = as_trained(last, network)
+    form = replace(options, io=IOFormat.FLOAT32, passes=_passes_for_floats(options), shape=(x.shape[2], x.shape[3]))
+    exact = replace(form, precision=Precision.FP32, keep_fp32=())
+    scaled = (x * (deployed.data_range / network.config.data_range)).astype(np.float32)
+    kept = Reference(_is_boundary)
+    run_own_arithmetic(serialized_graph(deployed, exact), scaled, form.io, deployed.data_range, kept)
+    errors = Divergence(kept.tensors)
+    run_own_arithmetic(serialized_graph(deployed, form), scaled, form.io, deployed.data_range, errors)
+    return tuple(errors.errors.items())
+
+
+def _is_boundary(name: str) -> bool:
+    """Whether a tensor is what a block, or a convolution outside the blocks, puts out."""
+    scope, _, node = name.rpartition("/")
+    return (scope.startswith("body.") and "/" not in scope and node == "Add") or scope in ("head", "fusion", "tail")
+
+
+def _tightest(ranges: list[TensorRange]) -> tuple[TensorRange, ...]:
+    largest: dict[str, TensorRange] = {}
+    for entry in ranges:
+        known = largest.get(entry.name)
+        if known is None or not entry.share <= known.share:
+            largest[entry.name] = entry
+    return tuple(sorted(largest.values(), key=lambda entry: -entry.share)[:TIGHTEST])
+
+
+def _not_run(options: OnnxOptions) -> tuple[tuple[str, str], ...]:
+    if options.precision is Precision.BF16:
+        return (("ONNX Runtime", "it has no bfloat16 kernels on the CPU; the graph ran in its own arithmetic"),)
+    return ()
+
+
+def _pixels(output: Output, data_range: float) -> Pixels:
+    finite = np.nan_to_num(rounded(output, data_range) * (255 / data_range), nan=0.0)
+    return np.ascontiguousarray(np.clip(np.rint(finite[0]), 0, 255).astype(np.uint8).transpose(1, 2, 0))
