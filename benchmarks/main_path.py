@@ -7,9 +7,6 @@ ratio of each round, because a machine's speed drifts. Writes
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -22,24 +19,24 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.machine import machine
 from efdn.assets import DEFAULT_ONNX, DEFAULT_WEIGHTS
 from efdn.files import staged, write_json
 from efdn.html import bar_chart
 from efdn.mixing import mix_pixels_published
 from efdn.network import EFDN
 from efdn.passes.pipeline import deploy_network
-from efdn.version import __version__
 from efdn.weights import load_network
 from engines.ort import open_cpu
 from engines.protocol import INPUT, OUTPUT
 from engines.timing import time_interleaved
 from engines.upscale import to_pixels
 from export.onnx_export import export_onnx
+from export.options import EngineOptions, OnnxOptions
 from export.precision import Precision
 from export.trt_builders import RtxBuilder
-from export.trt_export import EngineOptions, export_engine
+from export.trt_export import export_engine
 from export.verification import verification_input
-from export.verified_graph import OnnxOptions
 
 RESULTS = Path(__file__).parent / "results"
 CHART = Path(__file__).parent.parent / "docs" / "cpu_engines.svg"
@@ -89,7 +86,8 @@ def measure_exports() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         fp32 = export_onnx(target=Path(folder, "a.onnx"), options=OnnxOptions())
         fp16 = export_onnx(target=Path(folder, "b.onnx"), options=OnnxOptions(precision=Precision.FP16))
-        engine = export_engine(target=Path(folder, "c.engine"), builder=RtxBuilder(), options=EngineOptions())
+        options = EngineOptions()
+        engine = export_engine(target=Path(folder, "c.engine"), builder=RtxBuilder(), options=options).sidecar
         size = Path(folder, "c.engine").stat().st_size
     assert engine.build is not None
     return {
@@ -145,31 +143,6 @@ def write_chart(results: dict[str, Any]) -> None:
     with staged(CHART) as temporary:
         chart = bar_chart("One 256x256 picture to 1024x1024 on 2 CPU cores", bars, best=ONNX_RUNTIME)
         temporary.write_text(chart, encoding="utf-8")
-
-
-def machine() -> dict[str, Any]:
-    """What the figures depend on."""
-    packages = ("torch", "onnxruntime", "numpy", "tensorrt-rtx")
-    return {
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "efdn": __version__,
-        **{name: importlib.metadata.version(name) for name in packages},
-    }
-
-
-def processor() -> str:
-    """The processor's name, where Linux tells it."""
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":")[1] for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    return names[0].strip() if names else platform.processor()
 
 
 def summarize(content: dict[str, Any]) -> None:

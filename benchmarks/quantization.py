@@ -157,11 +157,8 @@ def main(folder: Path) -> None:
         results = [run(narrow, pixels) for pixels in small]
         y = mean_y_psnr(originals, results)
         near = np.mean([psnr(a[0].T, b[0].T) for a, b in zip(exact, results, strict=True)])
-        where = f"{scheme.place} ({len(chosen)})"
-        print(
-            f"| {scheme.number.name} | {where} | {scheme.clipping} | {y:.3f} dB | {best - y:.3f} dB | {near:.1f} dB |",
-            flush=True,
-        )
+        how = f"{scheme.number.name} | {scheme.place} ({len(chosen)}) | {scheme.clipping}"
+        print(f"| {how} | {y:.3f} dB | {best - y:.3f} dB | {near:.1f} dB |", flush=True)
 
 
 def schemes() -> Iterator[Scheme]:

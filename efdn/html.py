@@ -15,6 +15,7 @@ th:first-child, td:first-child, .words { text-align: left; }
 td:not(.words):not(:first-child) { white-space: nowrap; }
 .wide { overflow-x: auto; }
 svg { max-width: 100%; height: auto; }
+.wide svg { max-width: none; }
 .segment:hover { opacity: .6; }
 """
 
@@ -23,11 +24,28 @@ text { font: 13px system-ui, sans-serif; fill: #222; }
 .value { fill: #555; }
 .bar { fill: #9aa7b5; }
 .best { fill: #2f7d5b; }
+.title { font-weight: bold; }
+.grid { stroke: #888; stroke-opacity: .3; }
 @media (prefers-color-scheme: dark) { text { fill: #ddd; } .value { fill: #aaa; } }
 """
 
 CHART_WIDTH, ROW_HEIGHT, LABEL_WIDTH, VALUE_WIDTH = 720, 30, 230, 130
 STACK_WIDTH, STACK_LABEL_WIDTH, STACK_VALUE_WIDTH, THINNEST = 920, 80, 170, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A cell of a table with more than text.
+
+    Attributes:
+        text: shown.
+        kind: CSS class, such as `good` or `bad`.
+        tooltip: shown over it.
+    """
+
+    text: str
+    kind: str = ""
+    tooltip: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,27 +63,58 @@ class Segment:
     tooltip: str
 
 
-def page(title: str, *sections: str) -> str:
-    """A whole page; sections are HTML."""
+def page(title: str, *sections: str, style: str = "") -> str:
+    """A whole page; sections are HTML, `style` is CSS beyond the common one."""
     body = "\n".join(sections)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{PAGE_STYLE}</style></head>\n'
+        f'<meta name="viewport" content="width=device-width"><style>{PAGE_STYLE}{style}</style></head>\n'
         f"<body><h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
     )
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, words: Collection[int] = ()) -> str:
-    """A table; all cells are escaped. The first column and those at the indices in `words` are aligned left."""
-    head = _row("th", header, words)
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    words: Collection[int] = (),
+    groups: Sequence[tuple[str, int]] = (),
+) -> str:
+    """A table; all cells are escaped.
+
+    Args:
+        header: names of the columns.
+        rows: what `str` shows, or `Cell`.
+        words: indices of columns that are aligned left, as the first one always is.
+        groups: (name, number of columns) for a line above the header.
+    """
+    over = "".join(f'<th class="group" colspan="{span}">{escape(name)}</th>' for name, span in groups)
+    head = (f"<tr>{over}</tr>" if groups else "") + _row("th", header, words)
     body = "\n".join(_row("td", row, words) for row in rows)
     return f"<table><thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table>"
 
 
 def _row(tag: str, cells: Sequence[object], words: Collection[int]) -> str:
-    kinds = (' class="words"' if index in words else "" for index in range(len(cells)))
-    drawn = (f"<{tag}{kind}>{escape(str(cell))}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
-    return f"<tr>{''.join(drawn)}</tr>"
+    return f"<tr>{''.join(_cell(tag, cell, index in words) for index, cell in enumerate(cells))}</tr>"
+
+
+def _cell(tag: str, content: object, words: bool) -> str:
+    cell = content if isinstance(content, Cell) else Cell(text=str(content))
+    kinds = " ".join(kind for kind in ("words" if words else "", cell.kind) if kind)
+    attributes = f' class="{kinds}"' if kinds else ""
+    if cell.tooltip:
+        attributes += f' title="{escape(cell.tooltip, quote=True)}"'
+    return f"<{tag}{attributes}>{escape(cell.text)}</{tag}>"
+
+
+def section(heading: str, text: str) -> str:
+    """A heading and a paragraph; both are escaped."""
+    return f"<h2>{escape(heading)}</h2>\n<p>{escape(text)}</p>"
+
+
+def wide(content: str, kind: str = "") -> str:
+    """HTML that may be wider than the screen, and is then scrolled by itself; `kind` is a CSS class."""
+    return f'<div class="{f"wide {kind}".strip()}">{content}</div>'
 
 
 def bar_chart(title: str, bars: Sequence[tuple[str, float, str]], *, best: str | None = None) -> str:
@@ -87,7 +136,7 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float, str]], *, best: str |
             f'<rect class="{kind}" x="{LABEL_WIDTH}" y="{y + 2}" width="{width:.1f}" height="20" rx="2"/>'
             f'<text class="value" x="{LABEL_WIDTH + width + 8:.1f}" y="{y + 16}">{escape(value)}</text>'
         )
-    return _svg(title, CHART_WIDTH, 50 + ROW_HEIGHT * len(bars), rows)
+    return svg(title, CHART_WIDTH, 50 + ROW_HEIGHT * len(bars), rows)
 
 
 def stacked_chart(title: str, rows: Sequence[tuple[str, Sequence[Segment], str]], colours: Mapping[str, str]) -> str:
@@ -113,7 +162,7 @@ def stacked_chart(title: str, rows: Sequence[tuple[str, Sequence[Segment], str]]
             )
             x += width
         drawn.append(f'<text class="value" x="{x + 8:.1f}" y="{y + 16}">{escape(value)}</text>')
-    return _svg(title, STACK_WIDTH, 80 + ROW_HEIGHT * len(rows), drawn)
+    return svg(title, STACK_WIDTH, 80 + ROW_HEIGHT * len(rows), drawn)
 
 
 def _legend(colours: Mapping[str, str]) -> str:
@@ -127,10 +176,11 @@ def _legend(colours: Mapping[str, str]) -> str:
     return "".join(entries)
 
 
-def _svg(title: str, width: int, height: int, drawn: Sequence[str]) -> str:
+def svg(title: str, width: int, height: int, drawn: Sequence[str]) -> str:
+    """A titled SVG picture of elements that are SVG already."""
     body = "\n".join(drawn)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" role="img" aria-label="{escape(title, quote=True)}"><style>{CHART_STYLE}</style>\n'
-        f'<text x="0" y="20" font-weight="bold">{escape(title)}</text>\n{body}\n</svg>\n'
+        f'<text class="title" x="0" y="20">{escape(title)}</text>\n{body}\n</svg>\n'
     )

@@ -41,11 +41,27 @@ def open_tensorrt(model: Path) -> Engine:
     plan = read_bytes(model)
     if sha256_of_bytes(plan) != sidecar.sha256:
         raise ArtefactError(f"{model} is not the file its sidecar describes (SHA-256 differs): {_rebuild(sidecar)}")
+    return open_built(plan, sidecar, str(model))
+
+
+def open_built(plan: bytes, sidecar: Sidecar, name: str) -> Engine:
+    """Opens the content of an engine file on the first GPU.
+
+    Args:
+        plan: content of the file.
+        sidecar: what it is; an engine's.
+        name: of the file, for errors.
+
+    Raises:
+        MissingExtraError: the TensorRT that built it is not installed.
+        EngineError: no GPU, or the engine was built for another version or GPU.
+    """
+    assert sidecar.build is not None
     trt = load_flavour(sidecar.build.runtime, "Running this engine file")
-    _check_version(trt, sidecar, model)
+    _check_version(trt, sidecar, name)
     device = CudaDevice()
     try:
-        _check_gpu(device, sidecar, model)
+        _check_gpu(device, sidecar, name)
         return TensorRTEngine(trt, plan, device, sidecar)
     except BaseException:
         device.close()
@@ -166,7 +182,7 @@ def load_flavour(runtime: str, purpose: str) -> ModuleType:
     return import_extra(module, extra, purpose)
 
 
-def _check_version(trt: ModuleType, sidecar: Sidecar, model: Path) -> None:
+def _check_version(trt: ModuleType, sidecar: Sidecar, model: str) -> None:
     assert sidecar.build is not None
     if trt.__version__ != sidecar.build.tensorrt_version:
         raise EngineError(
@@ -175,7 +191,7 @@ def _check_version(trt: ModuleType, sidecar: Sidecar, model: Path) -> None:
         )
 
 
-def _check_gpu(device: CudaDevice, sidecar: Sidecar, model: Path) -> None:
+def _check_gpu(device: CudaDevice, sidecar: Sidecar, model: str) -> None:
     assert sidecar.build is not None
     if device.architecture not in sidecar.build.gpu_targets:
         raise EngineError(

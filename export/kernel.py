@@ -85,8 +85,8 @@ class Kernel:
 
     @property
     def half(self) -> bool:
-        """Whether it puts out half precision."""
-        return "half" in self.output_types
+        """Whether it puts out half precision, of either kind."""
+        return not {"half", "bfloat16"}.isdisjoint(self.output_types)
 
     @property
     def bytes_read(self) -> int | None:

@@ -6,15 +6,23 @@ import time
 from pathlib import Path
 
 from efdn.assets import DEFAULT_WEIGHTS
+from efdn.network import EFDN
 from efdn.sidecar import Sidecar, staged_pair, write_sidecar
 from efdn.weights import load_network
 from export.artefacts import describe, onnx_name, shape_range
 from export.options import OnnxOptions
+from export.report import verification_report
+from export.report_page import write_report
 from export.verified_graph import Notify, silent, verified_graph
 
 
 def export_onnx(
-    weights: Path = DEFAULT_WEIGHTS, target: Path | None = None, *, options: OnnxOptions, notify: Notify = silent
+    weights: Path = DEFAULT_WEIGHTS,
+    target: Path | None = None,
+    *,
+    options: OnnxOptions,
+    report: Path | None = None,
+    notify: Notify = silent,
 ) -> Sidecar:
     """Exports weights to an ONNX file with a sidecar beside it.
 
@@ -22,6 +30,7 @@ def export_onnx(
         weights: any weights file.
         target: the file to write, `.onnx`; by default `onnx_name` in the working folder.
         options: how the graph is written.
+        report: folder for a report on every stage; none is made without.
         notify: told what is being done.
 
     Returns:
@@ -29,14 +38,39 @@ def export_onnx(
 
     Raises:
         WeightsError: the weights cannot be read.
-        ParityError: the graph's output is not PyTorch's; nothing is written.
-        OutputError: the target cannot be written.
+        ParityError: the graph's output is not PyTorch's; nothing but the report is written.
+        OutputError: the target or the report cannot be written.
     """
     started = time.perf_counter()
     network = load_network(weights)
     target = target if target is not None else Path(onnx_name(network, weights, options))
     with staged_pair(target) as (temporary, description):
+        if report is not None:
+            report_stages(network, weights, options, report, notify)
         graph = verified_graph(network, weights, options, notify, written_to=temporary)
-        sidecar = describe(target, graph.content, graph, shapes=(shape_range(options.shape),), started=started)
+        shapes = (shape_range(options.shape),)
+        sidecar = describe(target, graph.content, graph, shapes=shapes, started=started)
         write_sidecar(description, sidecar)
     return sidecar
+
+
+def report_stages(network: EFDN, weights: Path, options: OnnxOptions, folder: Path, notify: Notify) -> None:
+    """Verifies every stage, writes the report, and only then raises what failed.
+
+    Raises:
+        ParityError: a stage fails; the report shows it.
+        OutputError: the report cannot be written.
+    """
+    report = verification_report(network, options, notify)
+    facts = [
+        ("weights", weights.name),
+        ("scale", f"x{network.config.upscale}"),
+        ("precision", options.precision.value),
+        ("input and output", options.io.value),
+        ("opset", str(options.opset)),
+        ("passes", ", ".join(options.passes) or "none"),
+    ]
+    if options.keep_fp32:
+        facts.append(("kept in FP32", ", ".join(options.keep_fp32)))
+    write_report(folder, report, f"Verification of {weights.name}", facts)
+    report.require()

@@ -64,12 +64,17 @@ def write_onnx(
     """
     writer = GraphWriter(opset, precision, keep_fp32)
     picture = io is IOFormat.UINT8
-    x = _picture_in(writer, network) if picture else _floats_in(writer)
+    with writer.scope("head"):  # What is kept in FP32 there is so from the very input on.
+        x = _picture_in(writer, network) if picture else _floats_in(writer)
     x = NetworkWriter(writer, network, shape).write(x)
     if writer.unmatched:
         parts = ", ".join(dict.fromkeys(path.split("/")[0] for path in writer.scopes_seen))
         raise UsageError(f"no part of the graph matches {writer.unmatched[0]!r}: expected such as {parts}, or body.0/*")
-    _picture_out(writer, network, x, shape) if picture else _floats_out(writer, network, x)
+    with writer.scope("tail"):
+        if picture:
+            _picture_out(writer, network, x, shape)
+        else:
+            _floats_out(writer, network, x)
     writer.nodes[-1].output[0] = OUTPUT
     inputs, outputs = _boundary(network, shape, io)
     return writer.model(
@@ -107,7 +112,7 @@ def _floats_in(writer: GraphWriter) -> str:
 
 def _floats_out(writer: GraphWriter, network: DeployEFDN, x: str) -> None:
     x = writer.op("DepthToSpace", x, blocksize=network.config.upscale, mode="CRD")
-    if writer.default_precision.half:
+    if writer.precision.half:
         writer.leave(x, TensorProto.FLOAT)
 
 

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from efdn.deploy import DeployEFDN
 from efdn.errors import ParityError
 from efdn.network import EFDN
 from efdn.passes.pipeline import FOLD, as_trained, deploy_stages
 from engines.upscale import to_network
-from export.file_runs import run_onnxruntime, run_own_arithmetic
+from export.file_runs import run_own_arithmetic
 from export.interpreter import Divergence, Ranges, Reference, TensorRange
 from export.onnx_graph import IOFormat
 from export.options import OnnxOptions
 from export.precision import Precision
 from export.probes import probe_pictures
+from export.stages import Stage, passes_for_floats, stages_of
 from export.verification import (
-    EXACT,
-    FLOATS,
-    PICTURES,
     Output,
     Parity,
-    Tolerance,
     compare,
     one_thread,
     rounded,
@@ -117,17 +112,6 @@ class Report:
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Stage:
-    """How a stage runs, and what it may differ by from the one before it and from the reference."""
-
-    name: str
-    run: Callable[[Output, Ranges], Output]
-    before: Tolerance
-    reference: Tolerance
-    pictures: bool = False
-
-
 def verification_report(network: EFDN, options: OnnxOptions, notify: Notify = silent) -> Report:
     """Runs every stage on every probe, which takes some 20 seconds; a stage that fails is in the report, not raised.
 
@@ -145,12 +129,12 @@ def _report(network: EFDN, options: OnnxOptions, notify: Notify) -> Report:
     checks: list[StageCheck] = []
     results: list[PictureResult] = []
     ranges: list[TensorRange] = []
-    stages: dict[tuple[int, int], list[_Stage]] = {}
+    stages: dict[tuple[int, int], list[Stage]] = {}
     for name, pixels in probe_pictures().items():
         notify(f"verifying on {name}")
         size = (pixels.shape[0], pixels.shape[1])
         if size not in stages:
-            stages[size] = list(_stages(network, options, size))
+            stages[size] = list(stages_of(network, options, size))
         found, result, seen = _verify_on(network, stages[size], name, pixels)
         checks += found
         results.append(result)
@@ -168,7 +152,7 @@ def _report(network: EFDN, options: OnnxOptions, notify: Notify) -> Report:
 
 
 def _verify_on(
-    network: EFDN, stages: list[_Stage], name: str, pixels: Pixels
+    network: EFDN, stages: list[Stage], name: str, pixels: Pixels
 ) -> tuple[list[StageCheck], PictureResult, list[TensorRange]]:
     """All stages on one picture."""
     data_range = network.config.data_range
@@ -189,75 +173,8 @@ def _verify_on(
     return checks, result, ranges
 
 
-def _stages(network: EFDN, options: OnnxOptions, shape: tuple[int, int]) -> Iterator[_Stage]:
-    data_range = network.config.data_range
-    single = FLOATS[Precision.FP32]
-    for name, deployed in deploy_stages(network, options.passes):
-        # Bound now: the generator goes on to the next before the caller is done.
-        def run_pass(x: Output, ranges: Ranges, deployed: DeployEFDN = deployed) -> Output:
-            return run_network(deployed, x.astype(np.float64), data_range)
-
-        yield _Stage(name=name, run=run_pass, before=EXACT, reference=single)
-    trained = as_trained(deployed, network)
-    yield from _file_stages(trained, replace(options, shape=shape), data_range)
-
-
-def _file_stages(deployed: DeployEFDN, options: OnnxOptions, data_range: float) -> Iterator[_Stage]:
-    """The graph in FP32, in its precision, and with its own input and output, as far as these differ."""
-    floats = replace(
-        options, precision=Precision.FP32, io=IOFormat.FLOAT32, keep_fp32=(), passes=_passes_for_floats(options)
-    )
-    single = FLOATS[Precision.FP32]
-    yield _file_stage("onnx fp32", deployed, floats, data_range, single, own_arithmetic=False)
-    forms = []
-    if options.precision.half:
-        form = replace(floats, precision=options.precision, keep_fp32=options.keep_fp32)
-        forms.append((f"onnx {options.precision.value}", form))
-    if options.io is IOFormat.UINT8:
-        forms.append((f"onnx {options.precision.value}, uint8", options))
-    for name, form in forms:
-        tolerance = (PICTURES if form.io is IOFormat.UINT8 else FLOATS)[form.precision]
-        yield _file_stage(name, deployed, form, data_range, tolerance, own_arithmetic=form.precision.half)
-
-
-def _file_stage(
-    name: str,
-    deployed: DeployEFDN,
-    options: OnnxOptions,
-    data_range: float,
-    tolerance: Tolerance,
-    *,
-    own_arithmetic: bool,
-) -> _Stage:
-    content = serialized_graph(deployed, options, {"scale": str(deployed.config.upscale), "data_range": "255"})
-    # The graph's floats are in the range of the deploy form, which fold_scale may have changed.
-    graph_range = deployed.data_range
-
-    def run(x: Output, ranges: Ranges) -> Output:
-        scaled = x * (graph_range / data_range)
-        if own_arithmetic:
-            y = run_own_arithmetic(content, scaled, options.io, graph_range, ranges)
-        else:
-            y = run_onnxruntime(content, scaled, options.io, graph_range)
-        result: Output = y * (data_range / graph_range)
-        return result
-
-    return _Stage(
-        name=name,
-        run=run,
-        before=tolerance,
-        reference=tolerance,
-        pictures=options.io is IOFormat.UINT8,
-    )
-
-
-def _passes_for_floats(options: OnnxOptions) -> tuple[str, ...]:
-    """The passes without the one that a float graph may not be asked for; the network has it already."""
-    return tuple(name for name in options.passes if name != "fold_scale")
-
-
 def _check(
-    stage: _Stage, picture: str, outputs: tuple[Output, Output, Output], data_range: float, overflow: str | None
+    stage: Stage, picture: str, outputs: tuple[Output, Output, Output], data_range: float, overflow: str | None
 ) -> StageCheck:
     before, reference, output = outputs
     if stage.pictures:
@@ -278,7 +195,7 @@ def _divergence(network: EFDN, options: OnnxOptions, x: Output) -> tuple[tuple[s
     """Relative error of what each block and each end of the network puts out."""
     *_, (_, last) = deploy_stages(network, options.passes)
     deployed = as_trained(last, network)
-    form = replace(options, io=IOFormat.FLOAT32, passes=_passes_for_floats(options), shape=(x.shape[2], x.shape[3]))
+    form = replace(options, io=IOFormat.FLOAT32, passes=passes_for_floats(options), shape=(x.shape[2], x.shape[3]))
     exact = replace(form, precision=Precision.FP32, keep_fp32=())
     scaled = (x * (deployed.data_range / network.config.data_range)).astype(np.float32)
     kept = Reference(_is_boundary)
@@ -291,7 +208,9 @@ def _divergence(network: EFDN, options: OnnxOptions, x: Output) -> tuple[tuple[s
 def _is_boundary(name: str) -> bool:
     """Whether a tensor is what a block, or a convolution outside the blocks, puts out."""
     scope, _, node = name.rpartition("/")
-    return (scope.startswith("body.") and "/" not in scope and node == "Add") or scope in ("head", "fusion", "tail")
+    return (scope.startswith("body.") and "/" not in scope and node == "Add") or (
+        scope in ("head", "fusion", "tail") and node == "Conv"
+    )
 
 
 def _tightest(ranges: list[TensorRange]) -> tuple[TensorRange, ...]:

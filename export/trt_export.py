@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from efdn.assets import DEFAULT_WEIGHTS
@@ -11,10 +12,32 @@ from efdn.sidecar import EngineBuild, Sidecar, staged_pair, write_sidecar
 from efdn.weights import load_network
 from export.artefacts import describe, engine_name
 from export.build_progress import Progress, quiet
+from export.engine_check import engine_parity
+from export.onnx_export import report_stages
 from export.options import EngineOptions, default_opset
+from export.plan import Plan
+from export.plan_page import write_plan
 from export.precision import Precision
 from export.trt_builders import BuildRequest, BuiltEngine, EngineBuilder
-from export.verified_graph import Notify, silent, verified_graph
+from export.verification import as_figures
+from export.verified_graph import Notify, VerifiedGraph, silent, verified_graph
+
+FIRST_TARGET_WITH_BF16 = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedEngine:
+    """What came of an export.
+
+    Attributes:
+        sidecar: as written; its `file` is the engine's name.
+        plan: kernels of the engine.
+        not_run: why the engine was not run here; None where it was, and compared.
+    """
+
+    sidecar: Sidecar
+    plan: Plan
+    not_run: str | None
 
 
 def export_engine(
@@ -23,58 +46,50 @@ def export_engine(
     *,
     builder: EngineBuilder,
     options: EngineOptions,
+    plan: Path | None = None,
+    report: Path | None = None,
     notify: Notify = silent,
     progress: Progress = quiet,
-) -> Sidecar:
+) -> ExportedEngine:
     """Builds a TensorRT engine from weights, by way of a verified ONNX graph.
 
     Args:
         weights: any weights file.
         target: the file to write; by default `artefacts.engine_name` in the working folder.
         builder: which TensorRT builds it, and for which GPUs.
-        options: precision and shapes.
+        options: precision, shapes, passes.
+        plan: JSON file for the engine's kernels, with a page of that name beside it.
+        report: folder for a report on every stage up to the graph.
         notify: told what is being done.
         progress: told how far the build is.
 
-    Returns:
-        The sidecar written; its `file` is the target's name.
-
     Raises:
-        ParityError: the graph's output is not PyTorch's; nothing is built.
+        ParityError: the graph's output, or that of the engine where it can run, is not
+            PyTorch's; no engine is written.
         ExportError: the build failed, or gave no half precision although it was asked for.
-        OutputError: the target cannot be written.
+        OutputError: the target, the plan or the report cannot be written.
     """
     started = time.perf_counter()
+    require_targets(builder, options.precision)
     network = load_network(weights)
     target = target if target is not None else Path(engine_name(network, weights, options, builder))
     with staged_pair(target) as (temporary, description):
         graph_options = options.graph_options(_graph_opset(options, builder))
+        if report is not None:
+            report_stages(network, weights, graph_options, report, notify)
         graph = verified_graph(network, weights, graph_options, notify)
         notify("building the engine")
-        built = builder.build(
-            BuildRequest(graph=graph.content, precision=options.precision, io=options.io, shapes=options.shapes),
-            progress,
-        )
-        require_precision(built, options.precision)
+        built = _build(builder, graph, options, progress)
+        build = _described(builder, built)
+        sidecar = describe(target, built.content, graph, shapes=options.shapes, started=started, build=build)
+        parity = engine_parity(built.content, sidecar, graph)
+        if not isinstance(parity, str):
+            sidecar = replace(sidecar, parity={**sidecar.parity, **as_figures({"engine": parity})})
         temporary.write_bytes(built.content)
-        sidecar = describe(
-            target,
-            built.content,
-            graph,
-            shapes=options.shapes,
-            started=started,
-            build=EngineBuild(
-                runtime=builder.runtime,
-                tensorrt_version=built.version,
-                gpu_targets=built.gpu_targets,
-                kernels=len(built.plan.kernels),
-                half_share=round(built.plan.half_share, 4),
-                bytes_moved=built.plan.bytes_moved,
-                build_seconds=round(built.seconds, 3),
-            ),
-        )
         write_sidecar(description, sidecar)
-    return sidecar
+        if plan is not None:
+            write_plan(plan, built.plan, f"Plan of {target.name}", _facts(sidecar, build))
+    return ExportedEngine(sidecar=sidecar, plan=built.plan, not_run=parity if isinstance(parity, str) else None)
 
 
 def require_precision(built: BuiltEngine, precision: Precision) -> None:
@@ -88,6 +103,44 @@ def require_precision(built: BuiltEngine, precision: Precision) -> None:
             f"--{precision.value} was asked for, but none of the engine's {len(built.plan.kernels)} kernels "
             "is in half precision"
         )
+
+
+def require_targets(builder: EngineBuilder, precision: Precision) -> None:
+    """Raises ExportError where a GPU generation to build for lacks the precision; TensorRT would say so at run time."""
+    lacking = [target for target in builder.targets if int(target.removeprefix("sm")) < FIRST_TARGET_WITH_BF16]
+    if precision is Precision.BF16 and lacking:
+        raise ExportError(f"bf16 needs sm80 or later, {', '.join(lacking)} lacks it: leave it out, or use --fp16")
+
+
+def _build(builder: EngineBuilder, graph: VerifiedGraph, options: EngineOptions, progress: Progress) -> BuiltEngine:
+    request = BuildRequest(graph=graph.content, precision=options.precision, io=options.io, shapes=options.shapes)
+    built = builder.build(request, progress)
+    require_precision(built, options.precision)
+    return built
+
+
+def _described(builder: EngineBuilder, built: BuiltEngine) -> EngineBuild:
+    return EngineBuild(
+        runtime=builder.runtime,
+        tensorrt_version=built.version,
+        gpu_targets=built.gpu_targets,
+        kernels=len(built.plan.kernels),
+        half_share=round(built.plan.half_share, 4),
+        bytes_moved=built.plan.bytes_moved,
+        build_seconds=round(built.seconds, 3),
+    )
+
+
+def _facts(sidecar: Sidecar, build: EngineBuild) -> list[tuple[str, str]]:
+    return [
+        ("engine", sidecar.file),
+        ("built by", f"{build.runtime} {build.tensorrt_version}"),
+        ("for", ", ".join(build.gpu_targets)),
+        ("shapes", ", ".join(map(str, sidecar.shapes))),
+        ("precision", sidecar.precision),
+        ("input and output", sidecar.io),
+        ("passes", ", ".join(sidecar.passes) or "none"),
+    ]
 
 
 def _graph_opset(options: EngineOptions, builder: EngineBuilder) -> int:

@@ -7,14 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from efdn.errors import ExportError
+from efdn.errors import ExportError, UsageError
 from efdn.folding import fold_batch_norms
 from efdn.network import EFDN
-from efdn.passes.pipeline import deploy_network
+from efdn.passes.pipeline import PIPELINES, deploy_network, find_passes
 from engines.ort import CPU, OnnxRuntimeEngine
-from export.onnx_graph import write_onnx
+from export.interpreter import run_graph
+from export.onnx_graph import IOFormat, write_onnx
+from export.options import OPSETS
 from export.precision import Precision
-from export.verified_graph import OPSETS
 from tests.conftest import bias, make_network
 
 ATOL = 1e-3
@@ -65,6 +66,83 @@ def test_other_scales_and_published_channel_order(scale: int) -> None:
             form(network), precision=Precision.FP32, opset=17, metadata={**METADATA, "scale": str(scale)}
         )
         np.testing.assert_allclose(run(model, x), expected(network, x), rtol=0, atol=ATOL)
+
+
+FORMS = [
+    *PIPELINES,
+    "tensorrt,-skip_terms",
+    "tensorrt,-skip_terms,-lower_tail,join_skip",
+    "tensorrt,wrap_once",
+    "convolve_mixers",
+    "group_channels,convolve_mixers",
+]
+
+
+@pytest.mark.parametrize("passes", FORMS)
+@pytest.mark.parametrize("shape", [None, (17, 22)], ids=["dynamic", "static"])
+def test_every_form_is_written_as_it_computes(passes: str, shape: tuple[int, int] | None) -> None:
+    network, x = make_network(6, awkward=True), picture(17, 22)
+    deployed = deploy_network(network, find_passes(passes))
+    model = write_onnx(deployed, precision=Precision.FP32, opset=20, shape=shape, metadata=METADATA)
+    np.testing.assert_allclose(run(model, x), expected(network, x), rtol=0, atol=ATOL)
+
+
+@pytest.mark.parametrize("passes", ["onnxruntime", "tensorrt", "tensorrt,-fold_scale"])
+@pytest.mark.parametrize("shape", [None, (17, 22)], ids=["dynamic", "static"])
+@pytest.mark.parametrize("data_range", [1.0, 255.0])
+def test_pictures_are_clipped_and_rounded_in_the_graph(
+    passes: str, shape: tuple[int, int] | None, data_range: float
+) -> None:
+    network = make_network(6, data_range=data_range)
+    network.tail[0].weight.data *= 3  # type: ignore[union-attr, operator]  # Beyond black and white.
+    pixels = np.random.default_rng(1).integers(0, 256, (1, 17, 22, 3), dtype=np.uint8)
+    x = pixels.transpose(0, 3, 1, 2).astype(np.float32) * np.float32(data_range / 255)
+    reference = expected(network, x).transpose(0, 2, 3, 1) * (255 / data_range)
+    assert reference.min() < 0
+    assert reference.max() > 255
+    deployed = deploy_network(network, find_passes(passes, pictures=True))
+    model = write_onnx(deployed, precision=Precision.FP32, opset=20, shape=shape, io=IOFormat.UINT8, metadata=METADATA)
+    result = run(model, pixels)
+    assert result.dtype == np.uint8
+    assert result.shape == (1, 68, 88, 3)
+    wanted = np.clip(np.rint(reference), 0, 255)
+    assert np.abs(result - wanted).max() <= 1
+    assert (result != wanted).mean() < 0.01
+
+
+def test_parts_kept_in_float32_are_and_nothing_else_is(small_network: EFDN) -> None:
+    model = write_onnx(
+        deploy_network(small_network),
+        precision=Precision.FP16,
+        opset=20,
+        shape=(16, 16),
+        keep_fp32=["body.1/*", "tail"],
+        metadata=METADATA,
+    )
+    types: dict[str, str] = {}
+    x = picture(16, 16)
+    run_graph(model, {"input": x}, observe=lambda name, op, value: types.update({name: str(value.dtype)}))
+    kept = {name for name, dtype in types.items() if dtype == "torch.float32"} - {"output"}
+    assert "tail/Conv" in kept
+    assert "body.1/fusion/Conv" in kept
+    assert all(name.startswith(("body.1/", "tail/")) for name in kept)
+    np.testing.assert_allclose(run(model, x), expected(small_network, x), rtol=0, atol=2)
+
+
+def test_a_pattern_that_matches_nothing_is_refused(small_network: EFDN) -> None:
+    with pytest.raises(UsageError, match=r"no part of the graph matches 'bdy': expected such as head, body\.0"):
+        write_onnx(deploy_network(small_network), precision=Precision.FP16, opset=20, keep_fp32=["tail", "bdy"])
+
+
+def test_bfloat16_is_inside(small_network: EFDN) -> None:
+    model = write_onnx(deploy_network(small_network), precision=Precision.BF16, opset=22, metadata=METADATA)
+    onnx.checker.check_model(model, full_check=True)
+    assert {t.data_type for t in model.graph.initializer} - {onnx.TensorProto.INT64} == {onnx.TensorProto.BFLOAT16}
+    x = picture(16, 16)
+    reference = expected(small_network, x)
+    output = run_graph(model, {"input": x})["output"]
+    error = np.abs(output - reference).max()
+    assert 1e-4 * np.abs(reference).max() < error < 0.1 * np.abs(reference).max()
 
 
 def axes(value: onnx.ValueInfoProto) -> list[int | str]:

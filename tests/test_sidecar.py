@@ -1,6 +1,7 @@
 """Sidecars are read back as they were written, and what is wrong with one is said."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,13 @@ def make_sidecar(**changes: Any) -> Sidecar:
         "sha256": "0" * 64,
         "scale": 4,
         "data_range": 255.0,
+        "io": "float32",
         "precision": "fp16",
-        "shape": ShapeRange(min=(13, 13), opt=(64, 64), max=(128, 256)),
+        "keep_fp32": ("tail",),
+        "passes": ("sum_head_repeats", "group_channels"),
+        "shapes": (ShapeRange(min=(13, 13), opt=(64, 64), max=(128, 256)),),
         "opset": 20,
+        "graph_sha256": "2" * 64,
         "weights": "w.safetensors",
         "weights_sha256": "1" * 64,
         "parity": {"fold": {"max_error": 1e-7, "psnr_db": None, "finite": True}},
@@ -31,9 +36,9 @@ def make_sidecar(**changes: Any) -> Sidecar:
             runtime="rtx",
             tensorrt_version="1.7.1.116",
             gpu_targets=("sm86", "sm89"),
-            onnx_sha256="2" * 64,
             kernels=347,
             half_share=0.99,
+            bytes_moved=1_800_000_000,
             build_seconds=6.0,
         ),
     }
@@ -41,7 +46,7 @@ def make_sidecar(**changes: Any) -> Sidecar:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"kind": "onnx", "build": None, "shape": ShapeRange(min=(13, 13), opt=(256, 256), max=None)}]
+    "changes", [{}, {"kind": "onnx", "build": None, "shapes": (ShapeRange(min=(13, 13), opt=(256, 256), max=None),)}]
 )
 def test_round_trip(changes: dict[str, Any]) -> None:
     written = make_sidecar(**changes)
@@ -61,8 +66,9 @@ def test_a_missing_sidecar_is_explained() -> None:
         ("not json", "is not JSON"),
         ("[]", "misstates"),
         ("{}", "lacks or misstates 'schema'"),
-        ('{"schema": 99}', "schema 99, this version reads up to 1: update efdn"),
-        ('{"schema": 1, "kind": "engine"}', "lacks or misstates 'file'"),
+        ('{"schema": 99}', "schema 99, this version reads up to 2: update efdn"),
+        ('{"schema": 2, "kind": "engine"}', "lacks or misstates 'file'"),
+        ('{"schema": 1, "kind": "engine"}', "lacks or misstates 'shape'"),
     ],
 )
 def test_a_broken_sidecar_is_explained(content: str, said: str) -> None:
@@ -71,10 +77,40 @@ def test_a_broken_sidecar_is_explained(content: str, said: str) -> None:
         read_sidecar(ARTEFACT)
 
 
-@pytest.mark.parametrize(("field", "value"), [("shape", {"min": [1], "opt": [1, 2], "max": None}), ("build", {"a": 1})])
+@pytest.mark.parametrize(
+    ("field", "value"), [("shapes", [{"min": [1], "opt": [1, 2], "max": None}]), ("build", {"a": 1})]
+)
 def test_a_broken_part_is_explained(field: str, value: Any) -> None:
     write_sidecar(sidecar_path(ARTEFACT), make_sidecar())
     content = json.loads(sidecar_path(ARTEFACT).read_text())
     sidecar_path(ARTEFACT).write_text(json.dumps({**content, field: value}))
     with pytest.raises(ArtefactError, match="lacks or misstates"):
         read_sidecar(ARTEFACT)
+
+
+def first_schema(sidecar: Sidecar) -> dict[str, Any]:
+    """What version 0.1.0 would have written."""
+    write_sidecar(sidecar_path(ARTEFACT), sidecar)
+    content: dict[str, Any] = json.loads(sidecar_path(ARTEFACT).read_text())
+    for name in ("io", "keep_fp32", "passes", "graph_sha256"):
+        del content[name]
+    (content["shape"],) = content.pop("shapes")
+    del content["build"]["bytes_moved"]
+    content["build"]["onnx_sha256"] = "2" * 64
+    return {**content, "schema": 1}
+
+
+def test_sidecars_of_the_first_schema_are_read() -> None:
+    today = make_sidecar(passes=(), keep_fp32=())
+    assert today.build is not None
+    sidecar_path(ARTEFACT).write_text(json.dumps(first_schema(today)))
+    assert read_sidecar(ARTEFACT) == replace(today, build=replace(today.build, bytes_moved=None))
+
+
+def test_a_range_says_what_it_takes() -> None:
+    shape = ShapeRange(min=(16, 16), opt=(32, 32), max=(64, 48))
+    assert shape.takes((16, 48))
+    assert not shape.takes((15, 48))
+    assert not shape.takes((64, 49))
+    assert ShapeRange(min=(13, 13), opt=(32, 32), max=None).takes((9999, 13))
+    assert str(shape) == "16x16 to 64x48"

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from efdn.errors import ArtefactError, EfdnError, EngineError, MissingExtraError, ShapeError
-from efdn.sidecar import ShapeRange, sidecar_path, write_sidecar
+from efdn.sidecar import ShapeRange, read_sidecar, sidecar_path, write_sidecar
 from engines import cuda, trt
 from engines.cuda import CudaDevice
 from engines.select import choose_engine
 from engines.trt import open_tensorrt
+from engines.upscale import upscale
 from tests.conftest import has_gpu
 from tests.test_sidecar import make_sidecar
 
@@ -35,6 +36,11 @@ class FakeContext:
     def __init__(self) -> None:
         self.shape: tuple[int, ...] = ()
         self.addresses: dict[str, int] = {}
+        self.profiles: list[int] = []
+
+    def set_optimization_profile_async(self, index: int, stream: int) -> bool:
+        self.profiles.append(index)
+        return True
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         self.shape = shape
@@ -149,16 +155,58 @@ def test_runs_reuses_buffers_and_frees_each_once(monkeypatch: pytest.MonkeyPatch
         with pytest.raises(EngineError, match="out of memory"):
             engine.infer({"input": np.zeros((1, 3, 64, 64), np.float32)})
         monkeypatch.undo()
-        with pytest.raises(ShapeError, match="does not take"):
+        with pytest.raises(ShapeError, match="takes pictures of 13x13 to 128x256, this one has 129x64"):
             engine.infer({"input": np.zeros((1, 3, 129, 64), np.float32)})
     assert len(FakeDevice.freed) == 4
     assert len(set(FakeDevice.freed)) == 4
 
 
 @pytest.mark.usefixtures("fake_gpu")
+def test_the_smallest_profile_that_fits_is_chosen() -> None:
+    shapes = (
+        ShapeRange(min=(13, 13), opt=(64, 64), max=(128, 128)),
+        ShapeRange(min=(20, 20), opt=(20, 20), max=(20, 20)),
+    )
+    write_sidecar(sidecar_path(MODEL), dataclasses.replace(read_sidecar(MODEL), shapes=shapes))
+    engine = open_tensorrt(MODEL)
+    assert isinstance(engine, trt.TensorRTEngine)
+    with engine:
+        assert [str(dim) for dim in engine.inputs[0].dims] == ["1", "3", "13..128", "13..128"]
+        for side in (64, 20, 20, 21):
+            engine.infer({"input": np.zeros((1, 3, side, side), np.float32)})
+        assert engine._context.profiles == [1, 0]
+
+
+def test_an_engine_of_pictures_takes_and_gives_bytes(fake_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    class PictureContext(FakeContext):
+        def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+            self.shape = shape
+            return True
+
+        def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+            return (1, 4 * self.shape[1], 4 * self.shape[2], 3)
+
+        def execute_async_v3(self, stream: int) -> bool:
+            x = FakeDevice.memory[self.addresses["input"]]
+            FakeDevice.memory[self.addresses["output"]] = x.repeat(4, axis=1).repeat(4, axis=2)
+            return True
+
+    fake = FakeTensorRT(FakeEngine())
+    fake.nptype = lambda dtype: np.uint8
+    monkeypatch.setitem(sys.modules, "tensorrt", fake)
+    monkeypatch.setattr(FakeEngine, "create_execution_context", lambda self: PictureContext())
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 31, 3), dtype=np.uint8)
+    with open_tensorrt(MODEL) as engine:
+        assert [str(dim) for dim in engine.inputs[0].dims] == ["1", "13..128", "13..256", "3"]
+        np.testing.assert_array_equal(upscale(engine, pixels), pixels.repeat(4, axis=0).repeat(4, axis=1))
+        with pytest.raises(ShapeError, match=r"13\.\.128x13\.\.256 .*this one has 129x20"):
+            upscale(engine, np.zeros((129, 20, 3), np.uint8))
+
+
+@pytest.mark.usefixtures("fake_gpu")
 def test_an_engine_of_another_version_names_both_and_the_rebuild_command() -> None:
     write_engine(runtime="tensorrt", tensorrt_version="8.6.0")
-    with pytest.raises(EngineError, match=r"8\.6\.0, here is 10\.9\.0.*trt --runtime tensorrt --fp16 --min"):
+    with pytest.raises(EngineError, match=r"8\.6\.0, here is 10\.9\.0.* --runtime tensorrt --fp16 --io float32 --min"):
         open_tensorrt(MODEL)
 
 
@@ -176,8 +224,9 @@ def test_an_engine_that_does_not_deserialise_is_explained(fake_gpu: None, monkey
 
 
 def test_a_static_engine_says_its_shape_in_the_rebuild_command() -> None:
-    sidecar = make_sidecar(shape=ShapeRange(min=(64, 48), opt=(64, 48), max=(64, 48)))
-    assert "--shape 64x48 --gpu-arch sm89" in trt._rebuild(sidecar, gpu="sm89")
+    static = tuple(ShapeRange(min=side, opt=side, max=side) for side in ((64, 48), (20, 30)))
+    assert "--shape 64x48 --gpu-arch sm89" in trt._rebuild(make_sidecar(shapes=static[:1]), gpu="sm89")
+    assert "--shape 64x48 --shape 20x30" in trt._rebuild(make_sidecar(shapes=static))
 
 
 def test_what_is_wrong_with_the_files_comes_first() -> None:
@@ -218,6 +267,7 @@ def test_names_used_of_the_real_module_exist() -> None:
         "Runtime.deserialize_cuda_engine",
         "ICudaEngine.create_runtime_config",
         "ICudaEngine.create_execution_context",
+        "IExecutionContext.set_optimization_profile_async",
         "ICudaEngine.get_tensor_mode",
         "ICudaEngine.get_tensor_dtype",
         "ICudaEngine.get_tensor_name",

@@ -11,6 +11,7 @@ from efdn.errors import ExportError
 from export import trt_builders
 from export.artefacts import shape_range
 from export.build_progress import quiet
+from export.onnx_graph import IOFormat
 from export.precision import Precision
 from export.trt_builders import BuildRequest, StandardBuilder
 
@@ -84,7 +85,7 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def request(precision: Precision) -> BuildRequest:
-    return BuildRequest(graph=b"graph", precision=precision, shape=shape_range((64, 64)))
+    return BuildRequest(graph=b"graph", precision=precision, io=IOFormat.UINT8, shapes=(shape_range((64, 64)),))
 
 
 @pytest.mark.usefixtures("on_gpu")

@@ -88,7 +88,7 @@ class CheckpointDetails:
             rows.append(("storages", f"{self.storages:,}, {bytes_text(self.storage_bytes)}"))
         rows.append(("pickled code", "not run: names and shapes are read off the pickle's instructions"))
         if self.unread is not None:
-            rows.append(("tensors", f"cannot be told: the pickle {printable(self.unread)}"))
+            rows.append(("tensors", f"none told: the pickle {printable(self.unread)}"))
         most = max((len(state.tensors) for state in self.state_dicts), default=0)
         shown = [state for state in self.state_dicts if len(state.tensors) >= SMALL_SHARE * most][:MOST_DICTS]
         if rest := [len(state.tensors) for state in self.state_dicts if state not in shown]:
@@ -110,7 +110,8 @@ def read_checkpoint(path: Path) -> CheckpointDetails:
         if file.read(len(ZIP_MAGIC)) == ZIP_MAGIC:
             return _read_zip(file)
         file.seek(0)
-        return _read_legacy(file)
+        # Bytes in memory, since a broken file that asks for the impossible is then just found to be short.
+        return _read_legacy(io.BytesIO(file.read(LARGEST_PICKLE)))
 
 
 def _read_zip(file: IO[bytes]) -> CheckpointDetails:
@@ -167,7 +168,7 @@ def _state_dicts(file: IO[bytes]) -> tuple[tuple[StateDict, ...], str | None]:
         tensors = tuple(entry for name, value in container.items if (entry := _tensor(str(name), value)) is not None)
         if tensors:
             found.append(StateDict(key=key, parameters=learnable_parameters(tensors), tensors=tensors))
-    return tuple(found), None if found else f"makes {_kind_of(content)}, no dict of tensors"
+    return tuple(found), None if found else f"makes {_kind_of(content)}, without tensors by name"
 
 
 def _containers(content: object) -> Iterator[tuple[str, Record]]:

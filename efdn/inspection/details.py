@@ -45,7 +45,7 @@ def bytes_text(count: int) -> str:
 
 def metadata_section(metadata: Mapping[str, str]) -> Section:
     """What the writer of a file added to it."""
-    return "metadata in the file", [(printable(key), printable(value)) for key, value in metadata.items()]
+    return "metadata in the file", [(printable(key), printable(value) or "(empty)") for key, value in metadata.items()]
 
 
 def counts_text(counts: Mapping[str, int]) -> str:

@@ -50,6 +50,8 @@ TYPES = {
     24: ("float8e8m0", 8),
     25: ("uint2", 2),
     26: ("int2", 2),
+    27: ("float6e2m3", 6),
+    28: ("float6e3m2", 6),
 }
 DEFAULT_DOMAINS = ("", "ai.onnx")
 EXTERNAL = 1
@@ -140,6 +142,7 @@ class OnnxDetails:
             "opset": sidecar.opset,
             "scale": sidecar.scale,
             "data_range": f"{sidecar.data_range:.15g}",
+            "io": sidecar.io,
             "precision": sidecar.precision,
             "weights_sha256": sidecar.weights_sha256,
         }

@@ -74,6 +74,8 @@ PIPELINES: dict[str, tuple[str, ...]] = {
         "merge_narrow_bsconvs",
         "carry_scaled_trunk",
         "group_channels",
+        "wrap_once",
+        "convolve_mixers",
     ),
     "tensorrt-dynamic": (
         "sum_head_repeats",
