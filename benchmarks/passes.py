@@ -176,7 +176,7 @@ def float_graph(passes: str) -> bytes:
     """The FP32 graph with dynamic shapes, as the CPU engines run it."""
     metadata = {"scale": "4", "data_range": "255"}
     network = deploy_network(packaged_network(), find_passes(passes))
-    return write_onnx(network, precision=Precision.FP32, opset=20, metadata=metadata).SerializeToString()
+    return bytes(write_onnx(network, precision=Precision.FP32, opset=20, metadata=metadata).SerializeToString())
 
 
 def onnxruntime_call(content: bytes, x: np.ndarray) -> Callable[[], object]:

@@ -187,7 +187,7 @@ def trt(
     if done.not_run is not None:
         show_line("engine", f"not run here: {done.not_run}")
     show_plan(done.plan, done.sidecar, "TensorRT for RTX" if runtime is Runtime.rtx else "TensorRT")
-    show_files(path, done.sidecar, plan=_page_of_plan(plan), report=_page(report))
+    show_files(path, done.sidecar, kernels=_page_of_plan(plan), report=_page(report))
     takes = "x".join(map(str, reversed(shapes[0].opt)))
     typer.echo(f"next, on a machine with such a GPU: efdn-infer PHOTO_OF_{takes}.png --model {path}")
 

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from efdn.errors import OutputError
-from efdn.files import check_target, reason_of, staged, write_json
+from efdn.files import reason_of, staged, write_json
 from efdn.html import page, section, table, wide
 from export.onnx_graph import IOFormat
 from export.options import OnnxOptions
@@ -100,12 +100,10 @@ def write_report(folder: Path, report: Report, title: str, facts: Sequence[tuple
     Raises:
         OutputError: one of the two cannot be written; then neither is.
     """
-    json_path, page_path = folder / JSON_NAME, folder / PAGE_NAME
-    with _made(folder):
-        check_target(json_path)
-        with staged(page_path) as temporary:
-            temporary.write_text(report_page(report, title, facts), encoding="utf-8")
-            write_json(json_path, {"title": title, "facts": dict(facts), **report_to_json(report)})
+    page_path = folder / PAGE_NAME
+    with _made(folder), staged(page_path) as temporary:
+        temporary.write_text(report_page(report, title, facts), encoding="utf-8")
+        write_json(folder / JSON_NAME, {"title": title, "facts": dict(facts), **report_to_json(report)})
     return page_path
 
 

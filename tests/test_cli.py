@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,11 @@ import cli.export
 import cli.infer
 from cli.runner import run
 from efdn.assets import DEFAULT_ONNX, DEFAULT_WEIGHTS
+from efdn.deploy import DeployEFDN
 from efdn.errors import EngineError
+from efdn.passes import pipeline
+from efdn.passes.pipeline import PASSES
+from efdn.sidecar import read_sidecar
 from efdn.weights import save_network
 from engines import registry
 from tests.conftest import VECTORS, has_gpu, installed, make_network, noise
@@ -113,7 +117,7 @@ def test_infer_names_the_output_after_the_scale(command: Command, tiny_photo: Pa
 def test_export_onnx_end_to_end_at_full_size(command: Command, photo: Path) -> None:
     exported = command("efdn-export", "onnx", "--opset", "17", "-o", "model.onnx")
     assert exported.code == 0
-    for part in ("model.onnx  1.0", "opset 17, FP32", "onnxruntime", "next: efdn-infer photo.png --model model.onnx"):
+    for part in ("model.onnx  1.0", "FP32, any shape", "opset 17", "onnxruntime", "next: efdn-infer photo.png --model"):
         assert part in exported.out
     assert onnx.load("model.onnx").opset_import[0].version == 17
     assert json.loads(Path("model.onnx.json").read_text())["opset"] == 17
@@ -131,12 +135,66 @@ def test_export_trt_prints_its_plan(command: Command) -> None:
     assert "w_x4_16x24_fp32_rtx_sm86-sm120.engine" in result.out
     assert "sm86, sm120" in result.out
     assert "kernels, 0.0% in half precision" in result.out
+    assert "kB per input pixel" in result.out
     if not has_gpu():
+        assert "not run here: no usable NVIDIA GPU" in result.out
         Image.fromarray(noise(16, 24)).save("p.png")
         refused = command("efdn-infer", "p.png", "--model", "w_x4_16x24_fp32_rtx_sm86-sm120.engine")
         assert refused.code == 1
         assert "no usable NVIDIA GPU" in refused.err
         assert not Path("p_x4.png").exists()
+
+
+@pytest.mark.parametrize("arguments", [("--passes",), ("--passes", "--fp16"), ("--passes", "list")], ids=str)
+def test_bare_passes_are_listed(command: Command, arguments: tuple[str, ...]) -> None:
+    result = command("efdn-export", "onnx", *arguments)
+    assert result.code == 0
+    for item in PASSES:
+        assert f"  {item.name} " in result.out
+    assert "onnxruntime (default)" in result.out
+    assert list(Path().glob("*.onnx")) == []
+    assert (
+        "tensorrt-dynamic (default)"
+        in command("efdn-export", "trt", "--min", "16x16", "--opt", "16x16", "--max", "20x20", "--passes").out
+    )
+
+
+def test_passes_can_be_switched_and_are_in_the_sidecar(command: Command) -> None:
+    save_network(make_network(), Path("w.safetensors"))
+    arguments = ("--weights", "w.safetensors", "--shape", "16x24", "-o", "m.onnx")
+    assert command("efdn-export", "onnx", *arguments, "--passes", "-group_channels,+join_branches").code == 0
+    passes = read_sidecar(Path("m.onnx")).passes
+    assert "group_channels" not in passes
+    assert "join_branches" in passes
+
+
+def test_pictures_in_and_out_are_what_floats_give(command: Command, tiny_photo: Path) -> None:
+    for name, io in (("a", "uint8"), ("b", "float32")):
+        assert command("efdn-export", "onnx", "--io", io, "-o", f"{name}.onnx").code == 0
+        assert command("efdn-infer", tiny_photo, "--model", f"{name}.onnx", "-o", f"{name}.png").code == 0
+    with Image.open("a.png") as a, Image.open("b.png") as b:
+        assert np.abs(np.asarray(a).astype(int) - np.asarray(b)).max() <= 1
+
+
+def test_a_report_is_written_and_a_failure_leaves_it(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_network(make_network(), Path("w.safetensors"))
+    arguments = ("onnx", "--weights", "w.safetensors", "--passes", "tensorrt", "-o", "m.onnx", "--report", "report")
+    assert command("efdn-export", *arguments).code == 0
+    assert "<html" in Path("report/index.html").read_text()
+    Path("m.onnx").unlink()
+    sound = pipeline._BY_NAME["lower_tail"]
+
+    def broken(network: DeployEFDN) -> DeployEFDN:
+        result = sound.apply(network)
+        result.tail.weight.data *= 1.001
+        return result
+
+    monkeypatch.setitem(pipeline._BY_NAME, "lower_tail", replace(sound, apply=broken))
+    failed = command("efdn-export", *arguments)
+    assert failed.code == 1
+    assert "stage 'lower_tail' is the first to fail" in failed.err
+    assert not Path("m.onnx").exists()
+    assert json.loads(Path("report/report.json").read_text())["first_failure"]["stage"] == "lower_tail"
 
 
 def broken_inputs() -> None:
@@ -184,6 +242,19 @@ BAD_COMMANDS = [
     (1, "at least 13x13, got 12x20", "efdn-export onnx --shape 12x20"),
     (2, "--shape takes HEIGHTxWIDTH", "efdn-export onnx --shape wide"),
     (2, "Invalid value for '--opset'", "efdn-export onnx --opset new"),
+    (2, "no pass or pipeline 'fast': expected none, onnxruntime", "efdn-export onnx --passes fast"),
+    (2, "pass pad_channels needs group_channels", "efdn-export onnx --passes pad_channels"),
+    (2, "fold_scale changes the range", "efdn-export onnx --passes +fold_scale"),
+    (2, "join_skip and lower_tail exclude each other", "efdn-export trt --passes +join_skip"),
+    (2, "--bf16 does not go with --fp16", "efdn-export onnx --bf16 --fp16"),
+    (1, "bf16 needs opset 22", "efdn-export onnx --bf16 --opset 20"),
+    (1, "bf16 needs sm80 or later, sm75", "efdn-export trt --bf16 --gpu-arch sm75,sm86"),
+    (1, "give --fp16 or --bf16", "efdn-export onnx --keep-fp32 tail"),
+    (2, "no part of the graph matches 'nose'", "efdn-export onnx --fp16 --keep-fp32 nose"),
+    (2, "Invalid value for '--io'", "efdn-export onnx --io int8"),
+    (1, "shapes must differ, got 64x64, 64x64", "efdn-export trt --shape 64x64 --shape 64x64"),
+    (1, "at least 13x13, got 12x64", "efdn-export trt --shape 64x64 --shape 12x64"),
+    (1, "good.png", "efdn-export onnx --report good.png"),
     (2, "No such command", "efdn-export tflite"),
     (1, "does not build for sm90: expected some of sm75", "efdn-export trt --gpu-arch sm90"),
     (2, "--gpu-arch takes names such as", "efdn-export trt --gpu-arch ampere"),

@@ -41,7 +41,14 @@ def imported(result: subprocess.CompletedProcess[str]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "line", ["cli.infer --help", "cli.export --help", "cli.export onnx --help", "cli.export trt --help"]
+    "line",
+    [
+        "cli.infer --help",
+        "cli.export --help",
+        "cli.export onnx --help",
+        "cli.export trt --help",
+        "cli.inspection --help",
+    ],
 )
 def test_help_needs_nothing_heavy_and_loads_little(line: str) -> None:
     result = run_without_heavy(*line.split())
@@ -111,7 +118,7 @@ def test_lazy_names_of_the_package_resolve() -> None:
 
 def test_commands_are_installed() -> None:
     scripts = Path(sysconfig.get_path("scripts"))
-    for name in ("efdn-export", "efdn-infer"):
+    for name in ("efdn-export", "efdn-infer", "efdn-inspect"):
         found = next((path for path in (scripts / name, scripts / f"{name}.exe") if path.exists()), None)
         assert found is not None, f"{name} is not in {scripts}"
         assert subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout.startswith(

@@ -11,6 +11,7 @@ import pytest
 from efdn.assets import DEFAULT_ONNX, DEFAULT_WEIGHTS, FOLDER
 from efdn.deploy import DeployEFDN
 from efdn.errors import ConfigError, ParityError
+from efdn.folding import fold_batch_norms
 from efdn.network import EFDN
 from efdn.passes import pipeline
 from efdn.sidecar import read_sidecar
@@ -103,8 +104,7 @@ def break_fold(network: DeployEFDN) -> DeployEFDN:
 
 
 def test_a_wrong_fold_is_caught_named_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    fold = pipeline.fold_batch_norms
-    monkeypatch.setattr(pipeline, "fold_batch_norms", lambda network: break_fold(fold(network)))
+    monkeypatch.setattr(pipeline, "fold_batch_norms", lambda network: break_fold(fold_batch_norms(network)))
     Path("out.onnx").write_text("older")
     with pytest.raises(ParityError, match=r"check 'fold' failed: max error \d.*at most 1e-09"):
         export_onnx(target=Path("out.onnx"), options=OnnxOptions())
@@ -144,7 +144,7 @@ def test_an_overflow_in_half_precision_is_named(monkeypatch: pytest.MonkeyPatch)
     # What the attention narrows to leaves half precision; the weights do not, and the sigmoid hides it from the output.
     network.body[1].esa.head_conv.weight.data *= 3e4  # type: ignore[union-attr, operator]
     save_network(network, Path("w.safetensors"))
-    monkeypatch.setitem(verified_graph.FLOATS, Precision.FP16, Tolerance())
+    monkeypatch.setitem(FLOATS, Precision.FP16, Tolerance())
     with pytest.raises(ParityError, match=r"first tensor that overflows is body\.1/.*--keep-fp32"):
         export_onnx(Path("w.safetensors"), options=OnnxOptions(precision=Precision.FP16))
     assert [path.name for path in Path().iterdir()] == ["w.safetensors"]

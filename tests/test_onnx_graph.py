@@ -94,7 +94,8 @@ def test_pictures_are_clipped_and_rounded_in_the_graph(
     passes: str, shape: tuple[int, int] | None, data_range: float
 ) -> None:
     network = make_network(6, data_range=data_range)
-    network.tail[0].weight.data *= 3  # type: ignore[union-attr, operator]  # Beyond black and white.
+    for values in network.tail[0].parameters():
+        values.data.mul_(3)  # Beyond black and white.
     pixels = np.random.default_rng(1).integers(0, 256, (1, 17, 22, 3), dtype=np.uint8)
     x = pixels.transpose(0, 3, 1, 2).astype(np.float32) * np.float32(data_range / 255)
     reference = expected(network, x).transpose(0, 2, 3, 1) * (255 / data_range)

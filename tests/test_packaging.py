@@ -39,6 +39,8 @@ def test_wheel_holds_the_packages_the_assets_and_no_tests(distributions: tuple[P
         assert f"efdn/assets/{name}" in names
     for package in tops:
         assert f"{package}/py.typed" in names
+        for path in (ROOT / package).rglob("*.py"):
+            assert str(path.relative_to(ROOT).as_posix()) in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
