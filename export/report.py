@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -181,6 +182,8 @@ def _check(
         before, reference = rounded(before, data_range), rounded(reference, data_range)
     against_before, against_reference = compare(before, output, data_range), compare(reference, output, data_range)
     broken = [*stage.before.broken_by(against_before), *stage.reference.broken_by(against_reference)]
+    if overflow is not None:
+        broken.append("values are not finite on the way")
     return StageCheck(
         stage="fold" if stage.name == FOLD else stage.name,
         picture=picture,
@@ -213,13 +216,22 @@ def _is_boundary(name: str) -> bool:
     )
 
 
+MOVES_ONLY = ("Cast", "Transpose", "Reshape", "DepthToSpace", "Slice", "Concat")
+"""Operators whose values are those of the tensor they read."""
+
+
 def _tightest(ranges: list[TensorRange]) -> tuple[TensorRange, ...]:
     largest: dict[str, TensorRange] = {}
     for entry in ranges:
         known = largest.get(entry.name)
-        if known is None or not entry.share <= known.share:
+        if entry.op_type not in MOVES_ONLY and (known is None or _nearness(entry) > _nearness(known)):
             largest[entry.name] = entry
-    return tuple(sorted(largest.values(), key=lambda entry: -entry.share)[:TIGHTEST])
+    return tuple(sorted(largest.values(), key=_nearness, reverse=True)[:TIGHTEST])
+
+
+def _nearness(entry: TensorRange) -> float:
+    """Share of the type's range; what is not a number is nearest of all."""
+    return math.inf if math.isnan(entry.share) else entry.share
 
 
 def _not_run(options: OnnxOptions) -> tuple[tuple[str, str], ...]:

@@ -16,8 +16,8 @@ from export.report import PictureResult, Report
 
 Pixels = NDArray[np.uint8]
 
-LEAST_FACTOR = 64
-"""Of amplification: with less, one level could not be told from none."""
+LEAST_FACTOR = 100
+"""Of amplification: with less, a single value that is one level off could hardly be seen."""
 
 LOOKS_ALIKE = 8
 """Levels of difference up to which it would tell nothing to show the reference too."""

@@ -12,7 +12,7 @@ from efdn.log_chart import Look, Mark, log_chart
 from export.options import OnnxOptions
 from export.precision import Precision
 from export.report import Report, StageCheck
-from export.verification import EXACT, FLOATS, PICTURES, Parity, Tolerance
+from export.verification import EXACT, PICTURES, PROBES, Parity, Tolerance
 
 NOT_FINITE = "not finite"
 BEFORE, REFERENCE, ALLOWED = "from the stage before", "from PyTorch FP32", "allowed, of either"
@@ -110,9 +110,9 @@ SUMMARY = (MAX_BEFORE, MAX_REFERENCE, *FIGURES[7:])
 def tolerances_of(stage: str, options: OnnxOptions) -> tuple[Tolerance, Tolerance]:
     """What a stage is held to: against the stage before it, and against PyTorch."""
     if not stage.startswith("onnx "):
-        return EXACT, FLOATS[Precision.FP32]
+        return EXACT, PROBES[Precision.FP32]
     precision = Precision.FP32 if stage.startswith("onnx fp32") else options.precision
-    tolerance = (PICTURES if stage.endswith("uint8") else FLOATS)[precision]
+    tolerance = (PICTURES if stage.endswith("uint8") else PROBES)[precision]
     return tolerance, tolerance
 
 

@@ -15,7 +15,7 @@ from export.interpreter import Ranges
 from export.onnx_graph import IOFormat
 from export.options import OnnxOptions
 from export.precision import Precision
-from export.verification import EXACT, FLOATS, PICTURES, Output, Tolerance, run_network
+from export.verification import EXACT, PICTURES, PROBES, Output, Tolerance, run_network
 from export.verified_graph import serialized_graph
 
 
@@ -42,7 +42,7 @@ class Stage:
 def stages_of(network: EFDN, options: OnnxOptions, shape: tuple[int, int]) -> Iterator[Stage]:
     """All stages for pictures of that (height, width), in order."""
     data_range = network.config.data_range
-    single = FLOATS[Precision.FP32]
+    single = PROBES[Precision.FP32]
     for name, deployed in deploy_stages(network, options.passes):
         # Bound now: the generator goes on to the next before the caller is done.
         def run_pass(x: Output, ranges: Ranges, deployed: DeployEFDN = deployed) -> Output:
@@ -58,7 +58,7 @@ def _file_stages(deployed: DeployEFDN, options: OnnxOptions, data_range: float) 
     floats = replace(
         options, precision=Precision.FP32, io=IOFormat.FLOAT32, keep_fp32=(), passes=passes_for_floats(options)
     )
-    single = FLOATS[Precision.FP32]
+    single = PROBES[Precision.FP32]
     yield _file_stage("onnx fp32", deployed, floats, data_range, single, own_arithmetic=False)
     forms = []
     if options.precision.half:
@@ -67,7 +67,7 @@ def _file_stages(deployed: DeployEFDN, options: OnnxOptions, data_range: float) 
     if options.io is IOFormat.UINT8:
         forms.append((f"onnx {options.precision.value}, uint8", options))
     for name, form in forms:
-        tolerance = (PICTURES if form.io is IOFormat.UINT8 else FLOATS)[form.precision]
+        tolerance = (PICTURES if form.io is IOFormat.UINT8 else PROBES)[form.precision]
         yield _file_stage(name, deployed, form, data_range, tolerance, own_arithmetic=form.precision.half)
 
 

@@ -169,7 +169,7 @@ def test_grouping_twice_is_grouping_once() -> None:
         ("", PIPELINES["onnxruntime"]),
         ("none", ()),
         ("tensorrt", PIPELINES["tensorrt"]),
-        ("-group_channels", tuple(name for name in PIPELINES["onnxruntime"] if name != "group_channels")),
+        ("-pad_channels", tuple(name for name in PIPELINES["onnxruntime"] if name != "pad_channels")),
         ("none, +join_branches", ("join_branches",)),
         ("wrap_once,group_channels", ("group_channels", "wrap_once")),
     ],

@@ -29,16 +29,16 @@ def test_difference_maps_show_one_level_and_count_values(report: Report) -> None
 
 
 def test_large_differences_leave_small_ones_visible() -> None:
-    large = picture("x", {(0, 0, 0): 1, (1, 0, 0): -3, (2, 0, 0): 155, (3, 0, 0): -100})
-    assert amplification([large]) == LEAST_FACTOR == 64
-    assert difference_map(large, 64)[:4, 0].tolist() == [64, 192, 255, 255]
+    large = picture("x", {(0, 0, 0): 1, (1, 0, 0): -2, (2, 0, 0): 155, (3, 0, 0): -100})
+    assert amplification([large]) == LEAST_FACTOR == 100
+    assert difference_map(large, 100)[:4, 0].tolist() == [100, 200, 255, 255]
     assert difference_text(large) == "Difference: 4 of 288 values, by at most 155 levels"
-    assert amplification([picture("x", {(0, 0, 0): 3})]) == 85
+    assert amplification([picture("x", {(0, 0, 0): 2})]) == 127
 
 
 def test_how_maps_are_to_be_read(report: Report) -> None:
     large = replace(report, pictures=(picture("x", {(0, 0, 0): 155}),))
-    assert "times 64. Black is none, one level is gray (64 of 255), and white is 4 levels or more." in report_page(
+    assert "times 100. Black is none, one level is gray (100 of 255), and white is 3 levels or more." in report_page(
         large, "x", []
     )
     assert "times 255. Black is none, one level is white." in report_page(report, "x", [])

@@ -61,22 +61,21 @@ PASSES = (
 
 _BY_NAME = {item.name: item for item in PASSES}
 
+_CPU = (
+    "sum_head_repeats",
+    "merge_narrow_bsconvs",
+    "join_skip",
+    "carry_scaled_trunk",
+    "group_channels",
+    "pad_channels",
+    "wrap_once",
+    "convolve_mixers",
+)
+
 PIPELINES: dict[str, tuple[str, ...]] = {
     "none": (),
-    "onnxruntime": (
-        "sum_head_repeats",
-        "merge_narrow_bsconvs",
-        "carry_scaled_trunk",
-        "group_channels",
-    ),
-    "openvino": (
-        "sum_head_repeats",
-        "merge_narrow_bsconvs",
-        "carry_scaled_trunk",
-        "group_channels",
-        "wrap_once",
-        "convolve_mixers",
-    ),
+    "onnxruntime": _CPU,
+    "openvino": _CPU,
     "tensorrt-dynamic": (
         "sum_head_repeats",
         "merge_narrow_bsconvs",
