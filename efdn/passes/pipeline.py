@@ -72,36 +72,25 @@ _CPU = (
     "convolve_mixers",
 )
 
+_TENSORRT = (
+    "sum_head_repeats",
+    "merge_narrow_bsconvs",
+    "merge_refine_bsconv",
+    "read_branches",
+    "lower_tail",
+    "skip_terms",
+    "carry_scaled_trunk",
+    "group_channels",
+    "pad_channels",
+    "join_branches",
+)
+
 PIPELINES: dict[str, tuple[str, ...]] = {
     "none": (),
     "onnxruntime": _CPU,
     "openvino": _CPU,
-    "tensorrt-dynamic": (
-        "sum_head_repeats",
-        "merge_narrow_bsconvs",
-        "merge_refine_bsconv",
-        "read_branches",
-        "lower_tail",
-        "skip_terms",
-        "carry_scaled_trunk",
-        "group_channels",
-        "pad_channels",
-        "join_branches",
-        "wrap_once",
-        "convolve_mixers",
-    ),
-    "tensorrt": (
-        "sum_head_repeats",
-        "merge_narrow_bsconvs",
-        "merge_refine_bsconv",
-        "read_branches",
-        "lower_tail",
-        "skip_terms",
-        "carry_scaled_trunk",
-        "group_channels",
-        "pad_channels",
-        "join_branches",
-    ),
+    "tensorrt": _TENSORRT,
+    "tensorrt-dynamic": (*_TENSORRT, "wrap_once", "convolve_mixers"),
 }
 """Per engine, the passes that measured best there; see docs/passes.md."""
 
