@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from benchmarks.passes import BASE
 from benchmarks.quality import BORDER
 from efdn import DeployEFDN, deploy_network, load_network
 from efdn.assets import DEFAULT_WEIGHTS
 from efdn.metrics import luma, psnr
+from efdn.passes.pipeline import find_passes
 from engines.upscale import Pixels, to_network, to_pixels
 
 CALIBRATION = Path(__file__).parents[1] / "examples" / "lr"
@@ -145,7 +147,8 @@ def main(folder: Path) -> None:
     """Measures every scheme and prints a row for each."""
     names = sorted(path.name for path in (folder / "Set5" / "HR").glob("*.png"))
     originals, small = ([read_pixels(folder / "Set5" / kind / name) for name in names] for kind in ("HR", "LRx4"))
-    network = deploy_network(load_network(DEFAULT_WEIGHTS))
+    # Channels as published, branches apart: what the layers named above are.
+    network = deploy_network(load_network(DEFAULT_WEIGHTS), find_passes(BASE))
     seen = calibrate(network)
     exact = [run(network, pixels) for pixels in small]
     best = mean_y_psnr(originals, exact)

@@ -33,11 +33,15 @@ class FoldedMixer(nn.Module):
         offset: (C,).
         total: (C,); all ones unless the input comes scaled.
         groups: channel slices of the contiguous groups; None where they are interleaved.
+
+    Attributes:
+        taps: the mixer as a depthwise kernel, where it is to be computed as one; see `kernel`.
     """
 
     slope: Tensor
     offset: Tensor
     total: Tensor
+    taps: Tensor | None
 
     def __init__(
         self, slope: Tensor, offset: Tensor, *, total: Tensor | None = None, groups: Groups | None = None
@@ -46,6 +50,7 @@ class FoldedMixer(nn.Module):
         self.register_buffer("slope", slope)
         self.register_buffer("offset", offset)
         self.register_buffer("total", torch.ones_like(slope) if total is None else total)
+        self.register_buffer("taps", None)
         self.groups = groups
 
     @property
@@ -73,7 +78,8 @@ class FoldedMixer(nn.Module):
 
     def convolved(self, x: Tensor) -> Tensor:
         """As `wrapped`, as one depthwise convolution."""
-        return F.conv2d(x, self.kernel, self.offset, groups=len(self.slope))
+        assert self.taps is not None
+        return F.conv2d(x, self.taps, self.offset, groups=len(self.slope))
 
     def combine(self, x: Tensor, mixed: Tensor) -> Tensor:
         """What comes of a map and its mixed self."""
@@ -91,14 +97,17 @@ class MixerChain(nn.Module):
 
     Attributes:
         wrap_once: whether the borders are continued once for the whole chain, rather than in each mixer.
-        convolve: whether mixers are depthwise convolutions, rather than slices and concatenations.
     """
 
     def __init__(self, mixers: list[FoldedMixer]) -> None:
         super().__init__()
         self.mixers = nn.ModuleList(mixers)
         self.wrap_once = False
-        self.convolve = False
+
+    @property
+    def convolve(self) -> bool:
+        """Whether mixers are depthwise convolutions, rather than slices and concatenations."""
+        return self.folded[0].taps is not None
 
     @property
     def folded(self) -> list[FoldedMixer]:

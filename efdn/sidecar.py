@@ -9,14 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from efdn.errors import ArtefactError
 from efdn.files import reason_of, staged, write_json
 
 SCHEMA = 2
+
+INT_LIMIT = 1 << 64
+"""No count in a sidecar is as large."""
 
 Side = tuple[int, int]
 """Height and width, in pixels."""
@@ -141,7 +145,7 @@ def read_sidecar(artefact: Path) -> Sidecar:
     """Reads the sidecar of an artefact.
 
     Raises:
-        ArtefactError: missing, unreadable, of a newer schema, or lacking a field.
+        ArtefactError: missing, unreadable, of a newer schema, or lacking or misstating a field.
     """
     path = sidecar_path(artefact)
     try:
@@ -153,7 +157,7 @@ def read_sidecar(artefact: Path) -> Sidecar:
         ) from None
     except OSError as error:
         raise ArtefactError(f"cannot read {path}: {reason_of(error)}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtefactError(f"{path} is not JSON: build {artefact.name} anew with efdn-export") from error
     return _parse(content, path)
 
@@ -166,14 +170,8 @@ def _parse(content: Any, path: Path) -> Sidecar:
             )
         if content["schema"] == 1:
             content = _from_first_schema(content)
-        known = {f.name: content[f.name] for f in fields(Sidecar)}
-        for name in ("keep_fp32", "passes"):
-            known[name] = tuple(known[name])
-        known["shapes"] = tuple(_shape_range(entry) for entry in known["shapes"])
-        build = known["build"]
-        if build is not None:
-            known["build"] = EngineBuild(**{**build, "gpu_targets": tuple(build["gpu_targets"])})
-        return Sidecar(**known)
+        sidecar: Sidecar = _made(Sidecar, content, "")
+        return sidecar
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtefactError(f"{path} lacks or misstates {error}: build the artefact anew with efdn-export") from error
 
@@ -190,11 +188,25 @@ def _from_first_schema(content: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _shape_range(entry: Any) -> ShapeRange:
-    low, opt, high = (entry[key] for key in ("min", "opt", "max"))
-    return ShapeRange(min=_side(low), opt=_side(opt), max=None if high is None else _side(high))
+def _made(hint: Any, value: Any, name: str) -> Any:
+    """What JSON holds, as the type it is to be; `name` says where it stands."""
+    options = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    if any(_fits(value, option) for option in options):
+        return value
+    kind, parts = options[0], get_args(options[0])
+    if kind in (Sidecar, ShapeRange, EngineBuild) and isinstance(value, dict):
+        return kind(**{key: _made(part, value[key], f"{name}{key}.") for key, part in get_type_hints(kind).items()})
+    if get_origin(kind) is dict and isinstance(value, dict):
+        return {key: _made(parts[1], entry, f"{name}{key}.") for key, entry in value.items()}
+    if get_origin(kind) is tuple and isinstance(value, list):
+        sides = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
+        if len(sides) == len(value):
+            return tuple(_made(*pair, f"{name}{index}.") for index, pair in enumerate(zip(sides, value, strict=True)))
+    raise TypeError(repr(name.removesuffix(".")))
 
 
-def _side(values: Any) -> Side:
-    height, width = values
-    return int(height), int(width)
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a plain value is of that kind: an int will do for a float, a bool not for an int."""
+    if kind is int or (kind is float and isinstance(value, int)):
+        return type(value) is int and abs(value) < INT_LIMIT
+    return kind in (float, str, bool, NoneType) and isinstance(value, kind)

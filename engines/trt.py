@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from efdn.assets import DEFAULT_WEIGHTS
 from efdn.errors import ArtefactError, EngineError, ShapeError
 from efdn.extras import import_extra
 from efdn.files import read_bytes, sha256_of_bytes
@@ -105,6 +106,7 @@ class TensorRTEngine(Engine):
 
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         for name, value in feeds.items():
+            self._check_feed(name, value)
             self._choose_profile(_sides_of(value))
             if not self._context.set_input_shape(name, tuple(value.shape)):
                 raise ShapeError(f"{self.model.name} does not take {name} {tuple(value.shape)}")
@@ -144,6 +146,13 @@ class TensorRTEngine(Engine):
         self._context.set_tensor_address(name, address)
         return address
 
+    def _check_feed(self, name: str, value: NDArray[Any]) -> None:
+        """TensorRT would read whatever bytes lie there."""
+        spec = next((spec for spec in self.inputs if spec.name == name), None)
+        if spec is None or value.dtype != spec.dtype or value.ndim != len(spec.dims):
+            wanted = ", ".join(f"{spec.name} ({spec.dtype}, {len(spec.dims)} axes)" for spec in self.inputs)
+            raise ShapeError(f"{self.model.name} takes {wanted}, got {name} ({value.dtype}, {value.ndim} axes)")
+
     def _choose_profile(self, sides: tuple[int, int]) -> None:
         """Switches to the smallest profile that takes a picture of these sides."""
         fitting = [index for index, shape in enumerate(self._shapes) if shape.takes(sides)]
@@ -152,7 +161,10 @@ class TensorRTEngine(Engine):
             raise ShapeError(f"{self.model.name} takes pictures of {takes}, this one has {sides[0]}x{sides[1]}")
         best = min(fitting, key=lambda index: math.prod(self._shapes[index].max or sides))
         if best != self._profile:
-            self._context.set_optimization_profile_async(best, self._device.stream)
+            if not self._context.set_optimization_profile_async(best, self._device.stream):
+                raise EngineError(
+                    f"TensorRT could not switch {self.model.name} to its profile for {self._shapes[best]}"
+                )
             self._profile = best
 
     def _spec(self, name: str, shapes: tuple[ShapeRange, ...], scale: int) -> TensorSpec:
@@ -201,7 +213,7 @@ def _check_gpu(device: CudaDevice, sidecar: Sidecar, model: str) -> None:
 
 
 def _rebuild(sidecar: Sidecar, *, gpu: str | None = None) -> str:
-    """The command that builds the same engine again."""
+    """The command that builds such an engine again, but for passes that are not the default."""
     assert sidecar.build is not None
     if all(shape.static for shape in sidecar.shapes):
         shapes = " ".join(f"--shape {shape}" for shape in sidecar.shapes)
@@ -214,8 +226,15 @@ def _rebuild(sidecar: Sidecar, *, gpu: str | None = None) -> str:
     target = f" --gpu-arch {gpu}" if gpu is not None and sidecar.build.runtime == "rtx" else ""
     return (
         f"build it anew with: efdn-export trt --runtime {sidecar.build.runtime} --{sidecar.precision} "
-        f"--io {sidecar.io} {shapes}{target}"
+        f"--io {sidecar.io} {shapes}{target}{_own_options(sidecar)}"
     )
+
+
+def _own_options(sidecar: Sidecar) -> str:
+    """Options for weights that are not the packaged ones, and for parts kept in FP32."""
+    weights = "" if sidecar.weights == DEFAULT_WEIGHTS.name else f" --weights {sidecar.weights}"
+    kept = f" --keep-fp32 '{','.join(sidecar.keep_fp32)}'" if sidecar.keep_fp32 else ""
+    return weights + kept
 
 
 def _sides_of(value: NDArray[Any]) -> tuple[int, int]:

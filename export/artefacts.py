@@ -10,6 +10,7 @@ from pathlib import Path
 from efdn.config import MIN_SIDE
 from efdn.files import sha256_of_bytes, sha256_of_file
 from efdn.network import EFDN
+from efdn.passes.pipeline import find_passes
 from efdn.sidecar import EngineBuild, ShapeRange, Sidecar
 from efdn.version import __version__
 from export.onnx_graph import IOFormat
@@ -82,20 +83,31 @@ def tool_versions() -> dict[str, str]:
 
 
 def onnx_name(network: EFDN, weights: Path, options: OnnxOptions) -> str:
-    """File name that carries weights, scale, shape, precision, and what is not the default of I/O and opset."""
+    """File name that carries weights, scale, shape, precision, and what is not the default."""
     shape = "dynamic" if options.shape is None else "{}x{}".format(*options.shape)
     io = "_uint8" if options.io is IOFormat.UINT8 else ""
     opset = "" if options.opset == default_opset(options.precision) else f"_op{options.opset}"
-    return f"{_stem(network, weights)}_{shape}_{options.precision.value}{io}{opset}.onnx"
+    usual = find_passes(pictures=options.io is IOFormat.UINT8)
+    mark = _mark(options.passes, options.keep_fp32, usual)
+    return f"{_stem(network, weights)}_{shape}_{options.precision.value}{io}{opset}{mark}.onnx"
 
 
 def engine_name(network: EFDN, weights: Path, options: EngineOptions, builder: EngineBuilder) -> str:
-    """File name that carries weights, scale, shapes, precision, runtime, and I/O and targets if not the default."""
+    """File name that carries weights, scale, shapes, precision, runtime, and what is not the default."""
     texts = [_sides_text(shape) for shape in options.shapes]
     io = "" if options.io is IOFormat.UINT8 else "_float32"
     targets = "" if builder.usual_targets else "_" + "-".join(builder.targets)
     stem = _stem(network, weights)
-    return f"{stem}_{'_'.join(texts)}_{options.precision.value}{io}_{builder.runtime}{targets}.engine"
+    usual = find_passes(default=options.pipeline, pictures=options.io is IOFormat.UINT8)
+    mark = _mark(usual if options.passes is None else options.passes, options.keep_fp32, usual)
+    return f"{stem}_{'_'.join(texts)}_{options.precision.value}{io}_{builder.runtime}{targets}{mark}.engine"
+
+
+def _mark(passes: tuple[str, ...], keep_fp32: tuple[str, ...], usual: tuple[str, ...]) -> str:
+    """A few letters that tell other passes and kept parts apart; none for the default."""
+    if passes == usual and not keep_fp32:
+        return ""
+    return "_" + sha256_of_bytes(repr((passes, keep_fp32)).encode())[:6]
 
 
 def _sides_text(shape: ShapeRange) -> str:

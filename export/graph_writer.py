@@ -29,7 +29,8 @@ class GraphWriter:
     Args:
         opset: version of the default ONNX operator set to write for.
         precision: of weights and activations.
-        keep_fp32: patterns of scopes, such as `body.0/*`; what they match is written in FP32.
+        keep_fp32: patterns of scopes, such as `body.0` or `body.*/attention`; what they match,
+            and all inside, is written in FP32. A trailing `/*` is taken to mean the scope itself.
 
     Attributes:
         unmatched: the patterns that no scope has matched so far.
@@ -59,7 +60,7 @@ class GraphWriter:
         self._scopes.append(name)
         path = "/".join(self._scopes)
         self.scopes_seen.append(path)
-        matching = [pattern for pattern in self.keep_fp32 if fnmatchcase(path, pattern)]
+        matching = [pattern for pattern in self.keep_fp32 if fnmatchcase(path, pattern.removesuffix("/*"))]
         self.unmatched = [pattern for pattern in self.unmatched if pattern not in matching]
         self._kept.append(self._kept[-1] or bool(matching))
         try:
@@ -75,6 +76,10 @@ class GraphWriter:
         if any(name in self._precisions for name in converted):
             self._precisions[output] = self.precision
         return output
+
+    def shape(self, x: str) -> str:
+        """The shape of a tensor as int64, whatever the precision."""
+        return self._node("Shape", x)
 
     def enter(self, x: str) -> str:
         """Casts a tensor of any type to the graph's precision."""
@@ -95,7 +100,7 @@ class GraphWriter:
         """A float constant of no dimensions, shared between equal ones."""
         name = f"scalar_{value:.9g}" + ("_fp32" if self.precision is not self.default_precision else "")
         if name not in self.initializers:
-            self._add(name, np.asarray(value, dtype=self.precision.dtype))
+            self._add(name, to_precision(name, np.asarray(value), self.precision))
             self._precisions[name] = self.precision
         return name
 

@@ -43,7 +43,7 @@ class MixingWriter:
         return stages
 
     def _convolved(self, x: str, mixer: FoldedMixer) -> str:
-        kernel, offset = array(mixer.kernel), array(mixer.offset)
+        kernel, offset = array(mixer.taps), array(mixer.offset)
         return self.writer.conv(x, "shift", kernel, offset, padding=0, groups=len(offset))
 
     def _sliced(self, x: str, mixer: FoldedMixer, *, wrapped: bool) -> str:
@@ -114,6 +114,7 @@ def _window(step: int) -> tuple[int, int]:
     return 1 + step, END if step == 1 else step - 1
 
 
-def array(values: Tensor) -> NDArray[np.floating]:
+def array(values: Tensor | None) -> NDArray[np.floating]:
     """A weight as float64, so that rounding happens once, in the writer."""
+    assert values is not None
     return cast("NDArray[np.floating]", values.detach().double().cpu().numpy())

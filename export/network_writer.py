@@ -56,7 +56,7 @@ class NetworkWriter:
         channels = (last.dw if isinstance(last, BSConv) else cast(nn.Conv2d, last)).out_channels
         if self._shape is not None:
             return writer.integers([1, channels, *self._shape])
-        shape = writer.op("Shape", x)
+        shape = writer.shape(x)
         batch = writer.op("Slice", shape, writer.integers([0]), writer.integers([1]))
         sides = writer.op("Slice", shape, writer.integers([2]), writer.integers([4]))
         return writer.op("Concat", batch, writer.integers([channels]), sides, axis=0)
@@ -106,9 +106,10 @@ class NetworkWriter:
         if not gate.skip_terms:
             return self._conv(head, "skip", gate.skip)
         writer, weight = self.writer, array(gate.skip.weight)
+        channels = np.flatnonzero(weight.any(axis=(0, 2, 3))).tolist()
         terms = []
         with writer.scope("skip"):
-            for channel in np.flatnonzero(weight.any(axis=(0, 2, 3))).tolist():
+            for channel in channels or [0]:  # One of zeros, where all are.
                 column = writer.weights("weight", weight[:, channel].reshape(1, -1, 1, 1))
                 terms.append(writer.op("Mul", writer.slice(head, channels=(channel, channel + 1)), column))
             total = terms[0]

@@ -12,7 +12,7 @@ from efdn.weights import load_network
 from export.artefacts import describe, onnx_name, shape_range
 from export.options import OnnxOptions
 from export.report import verification_report
-from export.report_page import write_report
+from export.report_page import check_report_folder, write_report
 from export.verified_graph import Notify, silent, verified_graph
 
 
@@ -61,6 +61,7 @@ def report_stages(network: EFDN, weights: Path, options: OnnxOptions, folder: Pa
         ParityError: a stage fails; the report shows it.
         OutputError: the report cannot be written.
     """
+    check_report_folder(folder)
     report = verification_report(network, options, notify)
     facts = [
         ("weights", weights.name),

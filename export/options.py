@@ -84,6 +84,8 @@ class EngineOptions:
             raise ConfigError("an engine needs a shape: give --shape, or --min, --opt and --max")
         for shape in self.shapes:
             check_range(shape)
+        if len(self.shapes) > 1 and not all(shape.static for shape in self.shapes):
+            raise ConfigError("an engine takes one range of shapes, or only static ones: leave out the others")
         if len(set(self.shapes)) < len(self.shapes):
             raise ConfigError(f"shapes must differ, got {', '.join(map(str, self.shapes))}")
 

@@ -38,6 +38,9 @@ _TENSOR = re.compile(
     r"\{ Name: (?P<name>[^{}]*?), (?:Dimensions: \[(?P<shape>[^\]]*)\][^{}]*?, )?Datatype: (?P<dtype>\w+)"
 )
 _LAYER = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
+PROFILE = " [profile "
+"""Part of the names of inputs of all optimization profiles but the first."""
+
 _INSPECTED_TYPES = {"fp16": "half", "float16": "half", "fp32": "float", "float32": "float", "bf16": "bfloat16"}
 _INSPECTED_TYPE = re.compile(r"\b(half|(?:fp|float)(?:16|32)|float|bf16|bfloat16|fp8|u?int8|int32|int64|bool)\b")
 
@@ -75,10 +78,12 @@ class Plan:
 
     @property
     def input_pixels(self) -> int | None:
-        """Pixels of the first network input, batch x height x width; None where it is no picture of fixed size."""
+        """Pixels of the network's input, batch x height x width; None where it is no picture of one fixed size."""
         written = {tensor.name for kernel in self.kernels for tensor in kernel.outputs}
-        outer = (tensor for kernel in self.kernels for tensor in kernel.inputs if tensor.name not in written)
+        outer = [tensor for kernel in self.kernels for tensor in kernel.inputs if tensor.name not in written]
         shape = next((tensor.shape or () for tensor in outer), ())
+        if any(PROFILE in tensor.name for tensor in outer):
+            return None  # Several profiles, each with an input of its own size.
         if len(shape) != 4 or min(shape) < 1 or 3 not in (shape[1], shape[3]):
             return None
         return math.prod(shape) // 3

@@ -11,6 +11,7 @@ from pathlib import Path
 from efdn.errors import OutputError
 from efdn.files import check_target, staged, write_json
 from efdn.html import Segment, page, stacked_chart, table
+from efdn.sidecar import sidecar_path
 from export.kernel import Category, Kernel, PlanTensor, total_bytes
 from export.plan import Plan, plan_to_json
 
@@ -75,6 +76,16 @@ def plan_page(plan: Plan, title: str, facts: Sequence[tuple[str, str]]) -> str:
         f"<p>{escape(OPERATIONS)}</p>",
         _wide(_kernels(plan)),
     )
+
+
+def check_plan_target(path: Path, engine: Path) -> None:
+    """Raises OutputError unless a plan can be written there; to be asked before any work."""
+    if path.suffix.lower() != ".json":
+        raise OutputError(f"cannot write {path}: expected a name ending in .json, the page beside it ends in .html")
+    if path.resolve() == sidecar_path(engine).resolve():
+        raise OutputError(f"cannot write {path}: that is the sidecar of {engine}; give --plan another name")
+    check_target(path)
+    check_target(path.with_suffix(".html"))
 
 
 def write_plan(path: Path, plan: Plan, title: str, facts: Sequence[tuple[str, str]]) -> None:

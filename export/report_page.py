@@ -107,6 +107,13 @@ def write_report(folder: Path, report: Report, title: str, facts: Sequence[tuple
     return page_path
 
 
+def check_report_folder(folder: Path) -> None:
+    """Raises OutputError where a report cannot be written for what stands there; asked before any work."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise OutputError(f"cannot write {folder}: expected a folder, {nearest} is a file")
+
+
 @contextmanager
 def _made(folder: Path) -> Iterator[None]:
     """Makes a folder, and takes away what it made if the body raises."""

@@ -12,11 +12,11 @@ from efdn.sidecar import EngineBuild, Sidecar, staged_pair, write_sidecar
 from efdn.weights import load_network
 from export.artefacts import describe, engine_name
 from export.build_progress import Progress, quiet
-from export.engine_check import engine_parity
+from export.engine_check import engine_parity, why_not_here
 from export.onnx_export import report_stages
 from export.options import EngineOptions, default_opset
 from export.plan import Plan
-from export.plan_page import write_plan
+from export.plan_page import check_plan_target, write_plan
 from export.precision import Precision
 from export.trt_builders import BuildRequest, BuiltEngine, EngineBuilder
 from export.verification import as_figures
@@ -71,8 +71,11 @@ def export_engine(
     """
     started = time.perf_counter()
     require_targets(builder, options.precision)
+    require_typed(builder, options)
     network = load_network(weights)
     target = target if target is not None else Path(engine_name(network, weights, options, builder))
+    if plan is not None:
+        check_plan_target(plan, target)
     with staged_pair(target) as (temporary, description):
         graph_options = options.graph_options(_graph_opset(options, builder))
         if report is not None:
@@ -80,11 +83,11 @@ def export_engine(
         graph = verified_graph(network, weights, graph_options, notify)
         notify("building the engine")
         built = _build(builder, graph, options, progress)
-        build = _described(builder, built)
+        build = _described(builder, built, single=len(options.shapes) == 1)
         sidecar = describe(target, built.content, graph, shapes=options.shapes, started=started, build=build)
-        parity = engine_parity(built.content, sidecar, graph)
+        parity = why_not_here(sidecar) or engine_parity(built.content, sidecar, graph)
         if not isinstance(parity, str):
-            sidecar = replace(sidecar, parity={**sidecar.parity, **as_figures({"engine": parity})})
+            sidecar = replace(sidecar, parity={**sidecar.parity, **as_figures(parity)})
         temporary.write_bytes(built.content)
         write_sidecar(description, sidecar)
         if plan is not None:
@@ -112,6 +115,15 @@ def require_targets(builder: EngineBuilder, precision: Precision) -> None:
         raise ExportError(f"bf16 needs sm80 or later, {', '.join(lacking)} lacks it: leave it out, or use --fp16")
 
 
+def require_typed(builder: EngineBuilder, options: EngineOptions) -> None:
+    """Raises ExportError for what TensorRT 8 cannot promise, where a flag decides, not the types of the graph."""
+    if builder.opset_limit is None:
+        return
+    asked = "--bf16" if options.precision is Precision.BF16 else "--keep-fp32" if options.keep_fp32 else None
+    if asked is not None:
+        raise ExportError(f"{asked} needs TensorRT 10 or later, where the types of the graph decide: leave it out")
+
+
 def _build(builder: EngineBuilder, graph: VerifiedGraph, options: EngineOptions, progress: Progress) -> BuiltEngine:
     request = BuildRequest(graph=graph.content, precision=options.precision, io=options.io, shapes=options.shapes)
     built = builder.build(request, progress)
@@ -119,14 +131,15 @@ def _build(builder: EngineBuilder, graph: VerifiedGraph, options: EngineOptions,
     return built
 
 
-def _described(builder: EngineBuilder, built: BuiltEngine) -> EngineBuild:
+def _described(builder: EngineBuilder, built: BuiltEngine, *, single: bool) -> EngineBuild:
+    """What the sidecar says of a build; where there are several profiles, their kernels do not make one run."""
     return EngineBuild(
         runtime=builder.runtime,
         tensorrt_version=built.version,
         gpu_targets=built.gpu_targets,
         kernels=len(built.plan.kernels),
         half_share=round(built.plan.half_share, 4),
-        bytes_moved=built.plan.bytes_moved,
+        bytes_moved=built.plan.bytes_moved if single else None,
         build_seconds=round(built.seconds, 3),
     )
 

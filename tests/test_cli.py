@@ -117,7 +117,7 @@ def test_infer_names_the_output_after_the_scale(command: Command, tiny_photo: Pa
 def test_export_onnx_end_to_end_at_full_size(command: Command, photo: Path) -> None:
     exported = command("efdn-export", "onnx", "--opset", "17", "-o", "model.onnx")
     assert exported.code == 0
-    for part in ("model.onnx  1.0", "FP32, any shape", "opset 17", "onnxruntime", "next: efdn-infer photo.png --model"):
+    for part in ("model.onnx  1.", "FP32, any shape", "opset 17", "onnxruntime", "next: efdn-infer photo.png --model"):
         assert part in exported.out
     assert onnx.load("model.onnx").opset_import[0].version == 17
     assert json.loads(Path("model.onnx.json").read_text())["opset"] == 17

@@ -116,6 +116,14 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     assert "it says sm86, the header sm86, sm89" in result.err
 
 
+def test_an_endless_version_is_another_version() -> None:
+    build = make_sidecar(DEFAULT_ONNX).build
+    assert build is not None
+    result = run_inspect(engine_with_sidecar(rtx_engine(), build=replace(build, tensorrt_version="9" * 5000)))
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "it says version 999" in result.err
+
+
 def test_a_gpu_that_is_not_known_yet_is_no_contradiction() -> None:
     result = run_inspect(engine_with_sidecar(rtx_engine(SM86 | 0x40)))
     assert (result.code, result.err) == (0, "")
@@ -125,10 +133,13 @@ def test_a_gpu_that_is_not_known_yet_is_no_contradiction() -> None:
     ("change", "said"),
     [
         ({"schema": SCHEMA + 1}, f"schema {SCHEMA + 1}, this version reads up to {SCHEMA}: update efdn"),
-        ({"parity": [1]}, "misstates parity"),
-        ({"parity": {"fold": 3}}, "misstates parity of fold"),
-        ({"tools": None}, "misstates tools"),
-        ({"build": {}}, "lacks or misstates"),
+        ({"parity": [1]}, "misstates 'parity'"),
+        ({"parity": {"fold": 3}}, "misstates 'parity.fold'"),
+        ({"tools": None}, "misstates 'tools'"),
+        ({"build": {}}, "lacks or misstates 'runtime'"),
+        ({"keep_fp32": [1]}, "misstates 'keep_fp32.0'"),
+        ({"passes": [None]}, "misstates 'passes.0'"),
+        ({"tools": {"onnx": 1}}, "misstates 'tools.onnx'"),
     ],
 )
 def test_a_sidecar_that_cannot_be_read_is_one_line(model: Path, change: dict[str, Any], said: str) -> None:

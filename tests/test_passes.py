@@ -151,6 +151,16 @@ def test_padding_gives_the_published_network_48_24_and_12_channels() -> None:
     assert [group.stop - group.start for group in block.mixing.folded[0].groups or ()] == [9, 9, 9, 9, 12]
 
 
+@pytest.mark.parametrize("planes", [5, 7, 8])
+@pytest.mark.parametrize("pipeline", ["group_channels,pad_channels", "tensorrt", "onnxruntime"])
+def test_the_narrowest_networks_keep_their_function(planes: int, pipeline: str) -> None:
+    from efdn.config import EFDNConfig
+
+    torch.manual_seed(planes)
+    network = EFDN.from_config(EFDNConfig(planes=planes, num_modules=2)).double().eval()
+    assert_same_function(network, deploy_network(network, find_passes(pipeline)))
+
+
 def test_folding_the_scale_makes_the_network_one_of_pictures() -> None:
     folded = fold_scale(fold_batch_norms(make_network(data_range=1.0)))
     assert folded.data_range == 255
@@ -182,7 +192,8 @@ def test_choices_are_read_and_put_in_order(text: str, expected: tuple[str, ...])
     ("call", "message"),
     [
         (lambda: find_passes("warp_once"), "no pass or pipeline 'warp_once': expected none, onnxruntime, .*wrap_once"),
-        (lambda: find_passes("-onnxruntime"), "no pass or pipeline 'onnxruntime'"),
+        (lambda: find_passes("-onnxruntime"), r"pipeline onnxruntime takes no sign: .* with \+PASS and -PASS"),
+        (lambda: find_passes(" ,"), "names no pass"),
         (lambda: find_passes("pad_channels"), "pass pad_channels needs group_channels: add it, or leave pad_channels"),
         (lambda: find_passes("tensorrt,-lower_tail"), "pass skip_terms needs lower_tail"),
         (lambda: find_passes("tensorrt,join_skip"), "passes join_skip and lower_tail exclude each other"),

@@ -67,6 +67,7 @@ def test_a_missing_sidecar_is_explained() -> None:
         ("[]", "misstates"),
         ("{}", "lacks or misstates 'schema'"),
         ('{"schema": 99}', "schema 99, this version reads up to 2: update efdn"),
+        ("[" * 100_000, "is not JSON"),
         ('{"schema": 2, "kind": "engine"}', "lacks or misstates 'file'"),
         ('{"schema": 1, "kind": "engine"}', "lacks or misstates 'shape'"),
     ],
@@ -78,14 +79,40 @@ def test_a_broken_sidecar_is_explained(content: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("shapes", [{"min": [1], "opt": [1, 2], "max": None}]), ("build", {"a": 1})]
+    ("field", "value", "said"),
+    [
+        ("shapes", [{"min": [1], "opt": [1, 2], "max": None}], "shapes.0.min"),
+        ("shapes", [{"min": [1, 2], "opt": [1, float("inf")], "max": None}], "shapes.0.opt.1"),
+        ("shapes", [{"min": [1, 2], "opt": [1, 2]}], "max"),
+        ("shapes", {}, "shapes"),
+        ("build", {"a": 1}, "runtime"),
+        ("build", 3, "build"),
+        ("scale", "4", "scale"),
+        ("scale", True, "scale"),
+        ("scale", 4.0, "scale"),
+        ("scale", 1 << 64, "scale"),
+        ("data_range", 10**400, "data_range"),
+        ("seconds", True, "seconds"),
+        ("file", None, "file"),
+        ("keep_fp32", "tail", "keep_fp32"),
+        ("keep_fp32", [1], "keep_fp32.0"),
+        ("passes", [None], "passes.0"),
+        ("parity", {"fold": {"psnr_db": "high"}}, "parity.fold.psnr_db"),
+        ("tools", {"efdn": 0}, "tools.efdn"),
+    ],
 )
-def test_a_broken_part_is_explained(field: str, value: Any) -> None:
+def test_a_broken_part_is_explained(field: str, value: Any, said: str) -> None:
     write_sidecar(sidecar_path(ARTEFACT), make_sidecar())
     content = json.loads(sidecar_path(ARTEFACT).read_text())
     sidecar_path(ARTEFACT).write_text(json.dumps({**content, field: value}))
-    with pytest.raises(ArtefactError, match="lacks or misstates"):
+    with pytest.raises(ArtefactError, match=f"lacks or misstates '{said}': build"):
         read_sidecar(ARTEFACT)
+
+
+def test_whole_numbers_do_where_others_are_expected() -> None:
+    written = make_sidecar(data_range=255, seconds=1, parity={"fold": {"grey_levels": 1, "finite": False}})
+    write_sidecar(sidecar_path(ARTEFACT), written)
+    assert read_sidecar(ARTEFACT) == written
 
 
 def first_schema(sidecar: Sidecar) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def test_limits_shown_are_those_that_stages_are_held_to(
 def test_limits_in_words() -> None:
     assert allowed_text("fold", OPTIONS) == "1e-09; 1e-04"
     assert allowed_text("onnx fp32", OPTIONS) == "1e-04"
-    assert allowed_text("onnx fp16", OPTIONS) == "65 dB, 1 level"
+    assert allowed_text("onnx fp16", OPTIONS) == "55 dB, 2 levels"
     assert allowed_text("onnx fp16, uint8", OPTIONS) == "1 level, 10% differ"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from efdn.assets import DEFAULT_WEIGHTS
-from efdn.errors import ConfigError, ExportError, MissingExtraError
+from efdn.errors import ConfigError, ExportError, MissingExtraError, OutputError
 from efdn.passes.pipeline import deploy_network
 from efdn.sidecar import ShapeRange, read_sidecar
 from efdn.weights import save_network
@@ -27,7 +27,7 @@ from export.trt_builders import (
     RtxBuilder,
     StandardBuilder,
 )
-from export.trt_export import ExportedEngine, export_engine, require_precision, require_targets
+from export.trt_export import ExportedEngine, export_engine, require_precision, require_targets, require_typed
 from tests.conftest import make_network
 
 RTX_MASK_AT, RTX_MASKS = 32, {"sm75": 1, "sm80": 2, "sm86": 4, "sm89": 8, "sm120": 16, "sm121": 32}
@@ -94,6 +94,9 @@ def test_several_static_shapes_make_one_engine_of_as_many_profiles(tmp_path: Pat
     )
     assert done.sidecar.file == "w_x4_16x16_20x32_fp16_rtx_sm86.engine"
     assert done.sidecar.shapes == shapes
+    assert done.sidecar.build is not None
+    assert done.sidecar.build.bytes_moved is None
+    assert done.plan.input_pixels is None
     assert json.loads(Path("plan.json").read_text())["totals"]["kernels"] == len(done.plan.kernels)
     assert "w_x4_16x16_20x32" in Path("plan.html").read_text()
 
@@ -120,6 +123,36 @@ def test_bfloat16_is_refused_for_gpus_that_lack_it() -> None:
     require_targets(builder, Precision.FP16)
     with pytest.raises(ExportError, match="bf16 needs sm80 or later, sm75 lacks it"):
         require_targets(builder, Precision.BF16)
+
+
+def test_tensorrt_8_is_not_asked_for_what_its_flags_cannot_promise() -> None:
+    builder = FullPrecisionBuilder()
+    require_typed(builder, EngineOptions())
+    for options in (EngineOptions(keep_fp32=("tail",)), EngineOptions(precision=Precision.BF16)):
+        with pytest.raises(ExportError, match="needs TensorRT 10 or later"):
+            require_typed(builder, options)
+        builder.opset_limit = None
+        require_typed(builder, options)
+        builder.opset_limit = 17
+
+
+def test_a_plan_is_refused_before_any_work_where_it_cannot_stand() -> None:
+    Path("photo.png").write_text("dear")
+    for plan, said in (
+        ("photo.png", "ending in .json"),
+        ("m.engine.json", "sidecar of"),
+        ("no/p.json", "does not exist"),
+    ):
+        builder = FullPrecisionBuilder()
+        with pytest.raises(OutputError, match=said):
+            export_engine(target=Path("m.engine"), builder=builder, options=EngineOptions(), plan=Path(plan))
+        assert builder.requests == []
+    assert [path.name for path in Path().iterdir()] == ["photo.png"]
+
+
+def test_ranges_and_static_shapes_do_not_mix() -> None:
+    with pytest.raises(ConfigError, match="one range of shapes, or only static ones"):
+        EngineOptions(shapes=(shape_range((16, 16)), ShapeRange(min=(16, 16), opt=(16, 16), max=(20, 20))))
 
 
 def test_equal_shapes_and_none_are_refused() -> None:

@@ -18,7 +18,7 @@ from typing import IO
 from efdn.inspection.details import MalformedError, Section, bytes_text, printable
 from efdn.inspection.kinds import ZIP_MAGIC
 from efdn.inspection.pickles import Record, UnknownPickleError, follow_pickle
-from efdn.inspection.tensors import TensorEntry, learnable_parameters, tensor_facts
+from efdn.inspection.tensors import TensorEntry, checked_shape, learnable_parameters, tensor_facts
 from efdn.sidecar import Sidecar
 
 LARGEST_PICKLE = 64_000_000
@@ -27,6 +27,7 @@ LARGEST_PICKLE = 64_000_000
 PICKLES_BEFORE_THE_OBJECT = 3
 """A magic number, a version and facts about the machine, in files of the old form."""
 
+LARGEST_KEY = 1 << 64
 MOST_DICTS = 4
 SMALL_SHARE = 0.1
 """Of the tensors of the largest dict; those of an optimizer, one for each parameter, are below."""
@@ -165,7 +166,9 @@ def _state_dicts(file: IO[bytes]) -> tuple[tuple[StateDict, ...], str | None]:
         return (), str(error)
     found = []
     for key, container in _containers(content):
-        tensors = tuple(entry for name, value in container.items if (entry := _tensor(str(name), value)) is not None)
+        tensors = tuple(
+            entry for name, value in container.items if (entry := _tensor(_key_text(name), value)) is not None
+        )
         if tensors:
             found.append(StateDict(key=key, parameters=learnable_parameters(tensors), tensors=tensors))
     return tuple(found), None if found else f"makes {_kind_of(content)}, without tensors by name"
@@ -179,32 +182,44 @@ def _containers(content: object) -> Iterator[tuple[str, Record]]:
         if isinstance(value, Record) and value.items and id(value) not in seen:
             seen.add(id(value))
             yield key, value
-            waiting.extend((f"{key}.{name}" if key else str(name), inner) for name, inner in value.items)
+            waiting.extend(
+                (f"{key}.{_key_text(name)}" if key else _key_text(name), inner) for name, inner in value.items
+            )
+
+
+def _key_text(key: object) -> str:
+    """A key as it is shown; of what can be nested endlessly only the kind, in words."""
+    plain = isinstance(key, str | float | None) or (isinstance(key, int) and abs(key) <= LARGEST_KEY)
+    return str(key) if plain else f"({_kind_of(key)})"
 
 
 def _kind_of(content: object) -> str:
     """What a pickle makes, in words."""
-    if isinstance(content, Record) and content.what == "call":
-        return _kind_of(content.arguments[0])
+    while isinstance(content, Record) and content.what == "call":
+        content = content.arguments[0]
     name = content.what if isinstance(content, Record) else type(content).__name__
     return name.removeprefix("global ")
 
 
 def _tensor(name: str, value: object) -> TensorEntry | None:
     """The tensor that a record stands for: the call (rebuild, (storage, offset, shape, ...))."""
+    call = _call(value)
+    while call is not None and call[0].what in WRAPPERS:
+        call = _call(call[1][0])
+    if call is None:
+        return None
+    callee, arguments = call
+    if callee.what not in (TENSOR, TYPED_TENSOR) or len(arguments) < 3 or not isinstance(arguments[2], tuple):
+        return None
+    return TensorEntry(name=name, dtype=_dtype(callee, arguments), shape=checked_shape(arguments[2], name))
+
+
+def _call(value: object) -> tuple[Record, tuple[object, ...]] | None:
+    """What is called and what it is given, where a record stands for a call with arguments."""
     if not isinstance(value, Record) or value.what != "call":
         return None
     callee, arguments = value.arguments
-    if not isinstance(callee, Record) or not isinstance(arguments, tuple) or not arguments:
-        return None
-    if callee.what in WRAPPERS:
-        return _tensor(name, arguments[0])
-    if callee.what not in (TENSOR, TYPED_TENSOR) or len(arguments) < 3:
-        return None
-    shape = arguments[2]
-    if not isinstance(shape, tuple) or not all(isinstance(side, int) and side >= 0 for side in shape):
-        return None
-    return TensorEntry(name=name, dtype=_dtype(callee, arguments), shape=shape)
+    return (callee, arguments) if isinstance(callee, Record) and isinstance(arguments, tuple) and arguments else None
 
 
 def _dtype(callee: Record, arguments: tuple[object, ...]) -> str:

@@ -107,6 +107,6 @@ def _version(numbers: bytes) -> str:
 def _same_version(said: str, here: str) -> bool:
     """Whether two versions agree as far as both go: packages name three numbers or four, a header one byte of each."""
     ours = [int(part) for part in here.split(".")]
-    numbers = re.match(r"\d+(\.\d+)*", said)
+    numbers = re.match(r"\d{1,9}(\.\d{1,9})*", said)
     theirs = [int(part) % 256 for part in numbers[0].split(".")] if numbers else []
     return bool(theirs) and all(left == right for left, right in zip(ours, theirs, strict=False))

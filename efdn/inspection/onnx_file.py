@@ -19,6 +19,7 @@ from efdn.inspection.details import (
     printable,
     shape_text,
 )
+from efdn.inspection.tensors import checked_shape
 from efdn.inspection.wire import Message
 from efdn.sidecar import Sidecar
 
@@ -212,7 +213,7 @@ def _initializers(constants: list[Message]) -> tuple[Initializers, ...]:
     for constant in constants:
         kind = constant.number(2)
         tensors[kind] += 1
-        bits[kind] += math.prod(constant.numbers(1)) * TYPES.get(kind, ("", 0))[1]
+        bits[kind] += math.prod(checked_shape(constant.numbers(1), constant.text(8))) * TYPES.get(kind, ("", 0))[1]
     return tuple(
         Initializers(dtype=_type_name(kind), tensors=count, bytes=math.ceil(bits[kind] / 8))
         for kind, count in tensors.most_common()

@@ -89,6 +89,8 @@ def _step_of_objects(name: str, argument: object, stack: list[object]) -> None:
         stack.append(Record("global " + str(argument).replace(" ", ".")))
     elif name == "STACK_GLOBAL":
         module, attribute = stack[-2:]
+        if not isinstance(module, str) or not isinstance(attribute, str):
+            raise UnknownPickleError("broken (a class without a name)")
         stack[-2:] = [Record(f"global {module}.{attribute}")]
     elif name in ("REDUCE", "NEWOBJ"):
         callee, arguments = stack[-2:]

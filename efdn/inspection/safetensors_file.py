@@ -10,12 +10,13 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from efdn.inspection.details import Content, MalformedError, Section, bytes_text, metadata_section
-from efdn.inspection.tensors import TensorEntry, learnable_parameters, tensor_facts
+from efdn.inspection.details import Content, MalformedError, Section, bytes_text, metadata_section, printable
+from efdn.inspection.tensors import TensorEntry, checked_shape, learnable_parameters, tensor_facts
 from efdn.sidecar import Sidecar
 
 LENGTH_BYTES = 8
 METADATA = "__metadata__"
+OFFSET_LIMIT = 1 << 64
 
 # By the name that the header uses: the usual one, and the bits of one element.
 TYPES = {
@@ -80,7 +81,7 @@ def read_safetensors(content: Content) -> SafetensorsDetails:
     end = 0
     for (begin, stop), tensor in placed:
         if begin != end:
-            raise MalformedError(f"{tensor.name} begins at byte {begin:,} of the data, expected {end:,}")
+            raise MalformedError(f"{printable(tensor.name)} begins at byte {begin:,} of the data, expected {end:,}")
         end = stop
     if start + end != len(content):
         raise MalformedError(f"its tensors end at byte {start + end:,}, the file at {len(content):,}")
@@ -92,11 +93,11 @@ def read_safetensors(content: Content) -> SafetensorsDetails:
 
 def _place(name: str, entry: Any) -> tuple[tuple[int, int], TensorEntry]:
     """Where a tensor's bytes begin and end, and what it is."""
-    begin, stop = map(int, entry["data_offsets"])
-    shape = tuple(map(int, entry["shape"]))
+    begin, stop = entry["data_offsets"]
+    shape = checked_shape(entry["shape"], name)
     dtype, bits = TYPES.get(entry["dtype"], (str(entry["dtype"]), None))
-    if min((begin, *shape)) < 0 or stop < begin:
-        raise ValueError(f"{name} has negative sides or bytes")
+    if type(begin) is not int or type(stop) is not int or not 0 <= begin <= stop < OFFSET_LIMIT:
+        raise ValueError(f"{printable(name)} has offsets that no tensor can have")
     if bits is not None and stop - begin != math.prod(shape) * bits // 8:
-        raise ValueError(f"{name} takes {stop - begin:,} bytes, which is not what its shape needs")
+        raise ValueError(f"{printable(name)} takes {stop - begin:,} bytes, which is not what its shape needs")
     return (begin, stop), TensorEntry(name=name, dtype=dtype, shape=shape)

@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from efdn.inspection.details import Fact, counts_text, printable
+from efdn.inspection.details import Fact, MalformedError, counts_text, printable
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """What a norm keeps of the data it has seen; all else in a state dict is learnt."""
 
 DATA_PARALLEL_PREFIX = "module."
 MOST_PARTS = 8
+
+MOST_SIDES, SIDE_LIMIT, ELEMENTS_LIMIT = 64, 1 << 40, 1 << 60
+"""Beyond what any tensor has; with them, no figure grows too long to be printed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,20 @@ class TensorEntry:
     def learnable(self) -> bool:
         """Whether training changes it by gradients."""
         return self.name.rpartition(".")[2] not in STATISTICS
+
+
+def checked_shape(sides: Sequence[object], name: str) -> tuple[int, ...]:
+    """The shape of the tensor of that name.
+
+    Raises:
+        MalformedError: no tensor can have it.
+    """
+    shape = tuple(side for side in sides if type(side) is int and 0 <= side < SIDE_LIMIT)
+    if len(shape) < len(sides):
+        raise MalformedError(f"{printable(name)} has a side that is negative, too large or no whole number")
+    if len(shape) > MOST_SIDES or math.prod(shape) >= ELEMENTS_LIMIT:
+        raise MalformedError(f"{printable(name)} has more sides or elements than any tensor")
+    return shape
 
 
 def learnable_parameters(tensors: Sequence[TensorEntry]) -> int:

@@ -76,7 +76,8 @@ def convolve_mixers(network: DeployEFDN) -> DeployEFDN:
     """Makes every mixer a circular pad and a depthwise convolution with two taps a channel."""
     result = copy.deepcopy(network)
     for block in result.blocks:
-        block.mixing.convolve = True
+        for mixer in block.mixing.folded:
+            mixer.taps = mixer.kernel
     return result
 
 

@@ -104,14 +104,14 @@ def lay_out_outputs(conv: nn.Module, layout: Layout) -> None:
     if isinstance(conv, BSConv):
         lay_out_outputs(conv.pw, layout)
         lay_out_outputs(conv.dw, layout)
+        # Not told by its groups: with a single channel a depthwise convolution has one, as any other.
+        conv.dw.in_channels = conv.dw.groups = layout.size
         return
     assert isinstance(conv, nn.Conv2d)
     conv.weight = frozen(layout.spread(conv.weight, 0))
     if conv.bias is not None:
         conv.bias = frozen(layout.spread(conv.bias, 0))
     conv.out_channels = layout.size
-    if conv.groups > 1:
-        conv.in_channels = conv.groups = layout.size
 
 
 def lay_out_inputs(conv: nn.Module, layout: Layout) -> None:

@@ -114,12 +114,16 @@ def find_passes(text: str = "", *, default: str = DEFAULT_PIPELINE, pictures: bo
         UsageError: an unknown name, a pass without those it needs, or two that exclude each other.
     """
     items = [part.strip() for part in text.split(",") if part.strip()]
+    if text.strip() and not items:
+        raise UsageError(f"--passes {text!r} names no pass: expected names separated by commas")
     signed = all(item[0] in "+-" for item in items)
     chosen = set(PIPELINES[default]) if signed else set()
     if pictures:
         chosen.add(PICTURES_ONLY)
     for item in items:
         name = item.lstrip("+-")
+        if name in PIPELINES and name != item:
+            raise UsageError(f"pipeline {name} takes no sign: name it alone, and change it with +PASS and -PASS")
         if item in PIPELINES:
             chosen.update(PIPELINES[item])
         elif name not in _BY_NAME:
