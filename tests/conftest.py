@@ -23,6 +23,9 @@ from engines.cuda import CudaDevice
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
 
+# Networks here are tiny: threads that wait for each other are most of the time, above all on a busy machine.
+torch.set_num_threads(1)
+
 VECTORS = Path(__file__).parent / "vectors"
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
