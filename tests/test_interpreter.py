@@ -75,7 +75,7 @@ def test_packaged_graph_in_half_stays_near_and_its_departure_is_measured() -> No
     # Each of some thirty layers rounds to 11 bits: equal outputs would mean that none did.
     assert 40 < psnr(expected[0], output[0].astype(np.float32), data_range=255) < 90
     assert list(divergence.errors) == list(reference.tensors)
-    assert len(divergence.errors) > 50
+    assert len(divergence.errors) > 30
     assert all(0 <= error < 0.05 for error in divergence.errors.values())
     assert max(divergence.errors.values()) > 2**-11
     assert ranges.first_non_finite is None
