@@ -176,7 +176,8 @@ def measure_times() -> dict[str, Any]:
         rows = COMBINATIONS | TIMED_ONLY
         calls = {name: prepare(float_graph(passes), x) for name, passes in rows.items()}
         timings = time_interleaved(calls, rounds=ROUNDS)
-        result[engine] = {name: {"seconds": [round(value, 5) for value in timing.seconds]} for name, timing in timings.items()}
+        seconds = {name: [round(value, 5) for value in timing.seconds] for name, timing in timings.items()}
+        result[engine] = {name: {"seconds": values} for name, values in seconds.items()}
     return result
 
 
