@@ -30,7 +30,7 @@ from efdn.extras import import_extra
 from efdn.files import staged, write_json
 from efdn.network import EFDN
 from efdn.passes.pipeline import deploy_network, find_passes
-from efdn.sidecar import ShapeRange
+from efdn.shapes import ShapeRange
 from efdn.weights import load_network
 from engines.ort import CPU, OnnxRuntimeEngine
 from engines.protocol import INPUT

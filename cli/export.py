@@ -28,7 +28,7 @@ from cli.runner import new_app, run, show_version
 from efdn.errors import MissingExtraError, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from efdn.sidecar import ShapeRange
+    from efdn.shapes import ShapeRange
     from export.trt_builders import EngineBuilder
 
 PROGRAM = "efdn-export"
@@ -198,7 +198,7 @@ def _shapes(static: list[str], given: dict[str, str | None]) -> tuple[ShapeRange
     Raises:
         UsageError: shapes that do not go together, or that cannot be read.
     """
-    from efdn.sidecar import ShapeRange
+    from efdn.shapes import ShapeRange
 
     if static and any(given.values()):
         raise UsageError("--shape does not go with --min, --opt and --max: give one or the other")

@@ -61,6 +61,25 @@ class EngineError(EfdnError):
     """An engine that cannot be opened or run here."""
 
 
+class WorkerError(EngineError):
+    """The process of an engine that died, or does not answer."""
+
+
+class DeviceMemoryError(EngineError):
+    """Too little memory on the device.
+
+    Args:
+        message: for people.
+        needed_bytes: what was asked for.
+        free_bytes: what there was.
+    """
+
+    def __init__(self, message: str, *, needed_bytes: int, free_bytes: int) -> None:
+        super().__init__(message)
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
+
+
 class ArtefactError(EfdnError):
     """A sidecar that is missing, broken, or does not belong to its artefact."""
 

@@ -16,38 +16,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from efdn.errors import ArtefactError
 from efdn.files import reason_of, staged, write_json
+from efdn.shapes import ShapeRange
 
 SCHEMA = 2
 
 INT_LIMIT = 1 << 64
 """No count in a sidecar is as large."""
-
-Side = tuple[int, int]
-"""Height and width, in pixels."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShapeRange:
-    """Smallest, usual and largest (height, width) an artefact takes; a maximum of None is unbounded."""
-
-    min: Side
-    opt: Side
-    max: Side | None
-
-    @property
-    def static(self) -> bool:
-        """Whether only one shape is taken."""
-        return self.min == self.max
-
-    def takes(self, side: Side) -> bool:
-        """Whether a picture of that (height, width) lies within."""
-        high = self.max if self.max is not None else side
-        return all(low <= size <= most for low, size, most in zip(self.min, side, high, strict=True))
-
-    def __str__(self) -> str:
-        if self.max is None:
-            return "any shape from {}x{}".format(*self.min)
-        return "{}x{}".format(*self.opt) if self.static else "{}x{} to {}x{}".format(*self.min, *self.max)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
+from efdn.shapes import ShapeRange
+
 Arrays = dict[str, NDArray[Any]]
 INPUT, OUTPUT = "input", "output"
 """Names of the network's tensors in everything this toolkit writes."""
@@ -64,6 +66,13 @@ class TensorSpec:
         return PICTURE_SIDES if self.picture else FLOAT_SIDES
 
 
+def shapes_of(spec: TensorSpec) -> tuple[ShapeRange, ...]:
+    """The one range of pictures that an input's dimensions span."""
+    low, high = ([getattr(spec.dims[axis], end) for axis in spec.side_axes] for end in ("minimum", "maximum"))
+    most = None if None in high else (high[0], high[1])
+    return (ShapeRange(min=(low[0], low[1]), opt=most or (low[0], low[1]), max=most),)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
     """What an engine runs.
@@ -79,6 +88,21 @@ class ModelInfo:
     data_range: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class LayerTime:
+    """How long a part of a network takes in one run.
+
+    Attributes:
+        name: as the engine has it.
+        kind: such as "Conv", or "" where the engine does not say.
+        ms: milliseconds, a mean over runs.
+    """
+
+    name: str
+    kind: str
+    ms: float
+
+
 class Engine(Protocol):
     """Runs a network. A context manager; closed engines must not be used.
 
@@ -88,6 +112,7 @@ class Engine(Protocol):
         model: what it runs.
         inputs: the network's, in order.
         outputs: the network's, in order.
+        shapes: sizes of pictures it takes, a range for each profile; tiles are to be fitted to them.
     """
 
     name: str
@@ -95,6 +120,7 @@ class Engine(Protocol):
     model: ModelInfo
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    shapes: tuple[ShapeRange, ...]
 
     @abstractmethod
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
@@ -111,6 +137,13 @@ class Engine(Protocol):
             ShapeError: an input has a shape the engine does not take.
         """
 
+    def layer_times(self, feeds: Mapping[str, NDArray[Any]], runs: int) -> tuple[LayerTime, ...]:
+        """Mean times of the network's parts over some runs, in the order of execution; none where they are not told.
+
+        Measuring them slows the runs down: their sum is more than a run takes otherwise.
+        """
+        return ()
+
     def close(self) -> None:
         """Frees what the engine holds. May be called twice."""
         return  # Said outright, or type checkers take an empty method of a protocol for an abstract one.
@@ -122,3 +155,57 @@ class Engine(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Timestamp(Protocol):
+    """A point in time on a device's stream, readable once the device has passed it."""
+
+    def ms_since(self, earlier: Timestamp) -> float:
+        """Milliseconds from `earlier`, of the same device, to this one."""
+
+
+class StagedEngine(Engine, Protocol):
+    """An engine on a device, whose run can be taken apart so that each stage is timed by itself.
+
+    `infer` is `bind`, `upload`, `enqueue`, `download`, `wait`, `collect`. All but `wait` may return before the
+    device is done. Not to be called from several threads at once, unlike `infer`, which guards itself.
+    """
+
+    @abstractmethod
+    def bind(self, feeds: Mapping[str, NDArray[Any]]) -> None:
+        """Checks inputs, readies buffers for their shapes and copies the inputs to where the device fetches them."""
+
+    @abstractmethod
+    def upload(self) -> None:
+        """Copies the inputs to the device."""
+
+    @abstractmethod
+    def enqueue(self) -> None:
+        """Starts the network."""
+
+    @abstractmethod
+    def download(self) -> None:
+        """Copies the outputs from the device."""
+
+    @abstractmethod
+    def wait(self) -> None:
+        """Returns once the device is done."""
+
+    @abstractmethod
+    def collect(self) -> Arrays:
+        """The outputs of the last run, as `infer` gives them."""
+
+    @abstractmethod
+    def mark(self) -> Timestamp:
+        """Records a point in time on the engine's stream."""
+
+    @abstractmethod
+    def device_memory(self) -> DeviceMemory:
+        """What the device has and has left, all processes on it together."""
+
+
+class DeviceMemory(NamedTuple):
+    """Bytes of a device's memory."""
+
+    free: int
+    total: int

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from efdn.errors import EngineError, UsageError
+from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import Engine
 
 
@@ -43,24 +44,35 @@ class EngineEntry:
     Attributes:
         name: what users type.
         reads: kind of model file it runs.
-        opener: "module:function" taking the model's path and returning the engine.
+        opener: "module:function" taking the model's path and `RunOptions` and returning the engine.
+        extra: of this distribution, which brings what it needs.
+        baseline: whether it is there to be compared with, and never chosen unless asked for.
     """
 
     name: str
     reads: ModelKind
     opener: str
+    extra: str
+    baseline: bool = False
 
-    def open(self, model: Path) -> Engine:
+    def open(self, model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
         """Opens the engine; see the opener for what it raises."""
         module, function = self.opener.split(":")
-        return cast("Callable[[Path], Engine]", getattr(import_module(module), function))(model)
+        return cast("Callable[[Path, RunOptions], Engine]", getattr(import_module(module), function))(model, options)
+
+
+def _entry(name: str, reads: ModelKind, opener: str, extra: str, *, baseline: bool = False) -> EngineEntry:
+    return EngineEntry(name=name, reads=reads, opener=f"engines.{opener}", extra=extra, baseline=baseline)
 
 
 ENGINES = (
-    EngineEntry(name="tensorrt", reads=ModelKind.ENGINE, opener="engines.trt:open_tensorrt"),
-    EngineEntry(name="onnxruntime-cuda", reads=ModelKind.ONNX, opener="engines.ort:open_cuda"),
-    EngineEntry(name="onnxruntime-cpu", reads=ModelKind.ONNX, opener="engines.ort:open_cpu"),
-    EngineEntry(name="pytorch", reads=ModelKind.WEIGHTS, opener="engines.pytorch:open_pytorch"),
+    _entry("tensorrt", ModelKind.ENGINE, "trt.open:open_tensorrt", "gpu"),
+    _entry("onnxruntime-cuda", ModelKind.ONNX, "ort:open_cuda", "gpu"),
+    _entry("onnxruntime-cpu", ModelKind.ONNX, "ort:open_cpu", "cpu"),
+    _entry("pytorch", ModelKind.WEIGHTS, "pytorch:open_pytorch", "export"),
+    _entry("pytorch-published", ModelKind.WEIGHTS, "pytorch:open_published", "export", baseline=True),
+    _entry("pytorch-published-fp16", ModelKind.WEIGHTS, "pytorch:open_published_half", "export", baseline=True),
+    _entry("pytorch-compiled", ModelKind.WEIGHTS, "pytorch:open_compiled", "export", baseline=True),
 )
 """In the order in which they are chosen."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from efdn.assets import DEFAULT_ONNX, DEFAULT_WEIGHTS
 from efdn.errors import EngineError, MissingExtraError, ModelFileError
+from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import Engine
 from engines.registry import ENGINES, EngineEntry, ModelKind, find_engine, model_kind
 
@@ -34,12 +35,13 @@ class Choice:
     passed_over: tuple[str, ...] = ()
 
 
-def choose_engine(model: Path | None = None, name: str = AUTO) -> Choice:
+def choose_engine(model: Path | None = None, name: str = AUTO, options: RunOptions = DEFAULT_OPTIONS) -> Choice:
     """Opens an engine.
 
     Args:
         model: weights, ONNX file or TensorRT engine; the packaged x4 model without.
         name: of an engine, or "auto".
+        options: how it is to run.
 
     Raises:
         UsageError: no engine of that name.
@@ -47,13 +49,14 @@ def choose_engine(model: Path | None = None, name: str = AUTO) -> Choice:
         EngineError: the engine asked for, or none at all, can run here; the message gives reason and remedy.
     """
     if name != AUTO:
-        return Choice(engine=_open_named(find_engine(name), model))
+        return Choice(engine=_open_named(find_engine(name), model, options))
     kind = None if model is None else model_kind(model)
-    candidates = [entry for entry in ENGINES if (entry.reads in PACKAGED if kind is None else entry.reads is kind)]
+    usual = [entry for entry in ENGINES if not entry.baseline]
+    candidates = [entry for entry in usual if (entry.reads in PACKAGED if kind is None else entry.reads is kind)]
     reasons: list[str] = []
     for entry in candidates:
         try:
-            engine = entry.open(model if model is not None else PACKAGED[entry.reads])
+            engine = entry.open(model if model is not None else PACKAGED[entry.reads], options)
         except ModelFileError:
             raise
         except (EngineError, MissingExtraError) as error:
@@ -72,20 +75,20 @@ def _reason(error: Exception) -> str:
     return str(error).split(": ")[0]
 
 
-def _open_named(entry: EngineEntry, model: Path | None) -> Engine:
+def _open_named(entry: EngineEntry, model: Path | None, options: RunOptions) -> Engine:
     if model is None:
         if entry.reads not in PACKAGED:
             raise EngineError(
                 f"engine {entry.name} needs a {entry.reads.value} file: "
                 "build one with 'efdn-export trt' and give it with --model"
             )
-        return entry.open(PACKAGED[entry.reads])
+        return entry.open(PACKAGED[entry.reads], options)
     kind = model_kind(model)
     if kind is not entry.reads:
-        fitting = ", ".join(other.name for other in ENGINES if other.reads is kind)
+        fitting = ", ".join(other.name for other in ENGINES if other.reads is kind and not other.baseline)
         remedy = " or make an ONNX file with 'efdn-export onnx --weights'" if kind is ModelKind.WEIGHTS else ""
         raise EngineError(
             f"engine {entry.name} reads {entry.reads.value} files, {model.name} is {kind.value}: "
             f"use --engine {fitting}{remedy}"
         )
-    return entry.open(model)
+    return entry.open(model, options)

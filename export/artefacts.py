@@ -11,7 +11,8 @@ from efdn.config import MIN_SIDE
 from efdn.files import sha256_of_bytes, sha256_of_file
 from efdn.network import EFDN
 from efdn.passes.pipeline import find_passes
-from efdn.sidecar import EngineBuild, ShapeRange, Sidecar
+from efdn.shapes import ShapeRange
+from efdn.sidecar import EngineBuild, Sidecar
 from efdn.version import __version__
 from export.onnx_graph import IOFormat
 from export.options import EngineOptions, OnnxOptions, default_opset

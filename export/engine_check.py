@@ -7,9 +7,10 @@ from importlib.util import find_spec
 
 from efdn.errors import EngineError
 from efdn.sidecar import Sidecar
-from engines.cuda import CudaDevice
+from engines.cuda.open import open_device
 from engines.protocol import INPUT, OUTPUT, Engine
-from engines.trt import FLAVOURS, open_built
+from engines.trt.flavours import FLAVOURS
+from engines.trt.open import open_built
 from export.file_runs import from_graph, to_graph
 from export.onnx_graph import IOFormat
 from export.verification import Parity, compare, require, rounded, run_network, verification_input
@@ -53,7 +54,7 @@ def why_not_here(sidecar: Sidecar) -> str | None:
     if find_spec(module) is None:
         return f"{module} is not installed"
     try:
-        device = CudaDevice()
+        device = open_device()
     except EngineError as error:
         return str(error).split(": ")[0]
     architecture = device.architecture

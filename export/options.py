@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from efdn.config import MIN_SIDE
 from efdn.errors import ConfigError
 from efdn.passes.pipeline import PIPELINES, check_passes, find_passes
-from efdn.sidecar import ShapeRange
+from efdn.shapes import ShapeRange
 from export.onnx_graph import IOFormat
 from export.precision import Precision
 

@@ -14,11 +14,11 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from efdn.errors import ExportError
-from efdn.sidecar import ShapeRange
-from engines.cuda import CudaDevice
+from efdn.shapes import ShapeRange
+from engines.cuda.open import open_device
 from engines.protocol import INPUT
-from engines.trt import load_flavour
-from engines.trt_log import listening, logger_of
+from engines.trt.flavours import load_flavour
+from engines.trt.log import listening, logger_of
 from export.build_progress import Progress, monitor_for
 from export.onnx_graph import IOFormat
 from export.plan import Plan, plan_from_build_log, plan_from_inspector
@@ -152,7 +152,7 @@ class StandardBuilder:
 
     def __init__(self) -> None:
         self._trt = load_flavour(self.runtime, "Building this engine")
-        device = CudaDevice()
+        device = open_device()
         self.targets: tuple[str, ...] = (device.architecture,)
         self.usual_targets = False
         device.close()

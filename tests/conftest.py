@@ -17,7 +17,7 @@ from PIL import Image
 from efdn.config import EFDNConfig
 from efdn.errors import EfdnError
 from efdn.network import EFDN
-from engines.cuda import CudaDevice
+from engines.cuda.open import open_device
 
 # Timings on a shared machine say nothing; the same examples on every run do.
 settings.register_profile("project", deadline=None, derandomize=True)
@@ -38,7 +38,7 @@ def installed(module: str) -> bool:
 def has_gpu() -> bool:
     """Whether a TensorRT engine could run here."""
     try:
-        CudaDevice().close()
+        open_device().close()
     except EfdnError:
         return False
     return True

@@ -14,7 +14,8 @@ import pytest
 
 import cli.inspection
 from efdn.files import sha256_of_file
-from efdn.sidecar import EngineBuild, ShapeRange, Sidecar, sidecar_path, write_sidecar
+from efdn.shapes import ShapeRange
+from efdn.sidecar import EngineBuild, Sidecar, sidecar_path, write_sidecar
 
 RTX_LAYOUT = 2
 SM86, SM89 = 4, 8

@@ -13,8 +13,9 @@ from efdn.errors import EfdnError, EngineError, MissingExtraError, ModelFileErro
 from efdn.extras import import_extra
 from efdn.weights import load_network
 from engines import ort, registry, select
+from engines.options import RunOptions
 from engines.ort import CPU, OnnxRuntimeEngine, open_cpu
-from engines.protocol import Arrays, Dim, Engine, ModelInfo, TensorSpec
+from engines.protocol import Arrays, Dim, Engine, ModelInfo, TensorSpec, shapes_of
 from engines.pytorch import open_pytorch
 from engines.select import choose_engine
 from engines.timing import time_interleaved
@@ -31,6 +32,7 @@ class NearestNeighbour(Engine):
         self.model = ModelInfo(name="nearest", scale=scale, data_range=data_range)
         self.inputs = (TensorSpec(name="x", dtype="float32", dims=(Dim(1, 1), Dim(3, 3), side, side)),)
         self.outputs = (TensorSpec(name="y", dtype="float32", dims=(Dim(1, 1), Dim(3, 3), upscaled, upscaled)),)
+        self.shapes = shapes_of(self.inputs[0])
         self.corrupt: Callable[[np.ndarray], np.ndarray] = lambda y: y
 
     def infer(self, feeds: Mapping[str, np.ndarray]) -> Arrays:
@@ -206,7 +208,7 @@ def test_a_silent_fall_back_to_the_cpu_is_an_error(monkeypatch: pytest.MonkeyPat
 
 
 def test_automatic_choice_passes_over_with_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_cuda(model: Path) -> Engine:
+    def no_cuda(model: Path, options: RunOptions) -> Engine:
         raise EngineError("there is no CUDA: buy some")
 
     monkeypatch.setattr(ort, "open_cuda", no_cuda)
@@ -218,7 +220,7 @@ def test_automatic_choice_passes_over_with_reasons(monkeypatch: pytest.MonkeyPat
 
 
 def test_without_onnx_runtime_the_packaged_weights_run_on_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(model: Path) -> Engine:
+    def missing(model: Path, options: RunOptions) -> Engine:
         raise MissingExtraError("onnxruntime", "cpu", "This engine")
 
     monkeypatch.setattr(ort, "open_cuda", missing)
@@ -228,7 +230,7 @@ def test_without_onnx_runtime_the_packaged_weights_run_on_pytorch(monkeypatch: p
 
 
 def test_with_nothing_installed_the_error_names_every_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(self: registry.EngineEntry, model: Path) -> Engine:
+    def missing(self: registry.EngineEntry, model: Path, options: RunOptions) -> Engine:
         raise MissingExtraError("something", "cpu", "This engine")
 
     monkeypatch.setattr(registry.EngineEntry, "open", missing)
@@ -237,7 +239,7 @@ def test_with_nothing_installed_the_error_names_every_engine(monkeypatch: pytest
 
 
 def test_the_kind_of_model_decides_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_cuda(model: Path) -> Engine:
+    def no_cuda(model: Path, options: RunOptions) -> Engine:
         raise EngineError("there is no CUDA: buy some")
 
     monkeypatch.setattr(ort, "open_cuda", no_cuda)
@@ -266,7 +268,7 @@ def test_choices_that_cannot_be_are_explained(model: Path | None, name: str, sai
 
 
 def test_an_engine_asked_for_never_becomes_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_cuda(model: Path) -> Engine:
+    def no_cuda(model: Path, options: RunOptions) -> Engine:
         raise EngineError("there is no CUDA: buy some")
 
     monkeypatch.setattr(ort, "open_cuda", no_cuda)

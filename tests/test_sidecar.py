@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from efdn.errors import ArtefactError
-from efdn.sidecar import EngineBuild, ShapeRange, Sidecar, read_sidecar, sidecar_path, write_sidecar
+from efdn.shapes import ShapeRange
+from efdn.sidecar import EngineBuild, Sidecar, read_sidecar, sidecar_path, write_sidecar
 
 ARTEFACT = Path("model.engine")
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from efdn.errors import ArtefactError, EfdnError, EngineError, MissingExtraError, ShapeError
-from efdn.sidecar import ShapeRange, read_sidecar, sidecar_path, write_sidecar
+from efdn.shapes import ShapeRange
+from efdn.sidecar import read_sidecar, sidecar_path, write_sidecar
 from engines import cuda, trt
 from engines.cuda import CudaDevice
 from engines.select import choose_engine

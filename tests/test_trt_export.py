@@ -11,7 +11,8 @@ import pytest
 from efdn.assets import DEFAULT_WEIGHTS
 from efdn.errors import ConfigError, ExportError, MissingExtraError, OutputError
 from efdn.passes.pipeline import deploy_network
-from efdn.sidecar import ShapeRange, read_sidecar
+from efdn.shapes import ShapeRange
+from efdn.sidecar import read_sidecar
 from efdn.weights import save_network
 from export.artefacts import shape_range
 from export.build_progress import PhaseTree, quiet

@@ -1,0 +1,161 @@
+"""The asking side of a worker process."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from efdn.errors import EngineError, WorkerError
+from engines.worker.subject import Job, Memory, Opened, Sample, Subject
+
+ROOT = Path(__file__).parents[2]
+"""Where `engines` and `efdn` lie: another Python than this one finds them there."""
+
+START_SECONDS, ASK_SECONDS = 180.0, 600.0
+
+
+class Worker:
+    """A process with one engine. A context manager; leaving it ends the process.
+
+    Args:
+        python: interpreter to run, this one if None.
+        environment: variables for it, beside those of this process.
+
+    Raises:
+        WorkerError: the interpreter does not start.
+    """
+
+    def __init__(self, python: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        self.started = time.perf_counter()
+        try:
+            self._process = subprocess.Popen(
+                [str(python or sys.executable), "-m", "engines.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                env={**os.environ, "PYTHONPATH": path, **(environment or {})},
+            )
+        except OSError as error:
+            raise WorkerError(f"{python or sys.executable} does not start: {error.strerror or error}") from error
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._last_words: list[str] = []
+        for target in (self._read_answers, self._read_errors):
+            threading.Thread(target=target, daemon=True).start()
+
+    def open(self, subject: Subject) -> Opened:
+        """Opens an engine.
+
+        Raises:
+            EngineError: it cannot be opened; the message is the engine's own.
+            WorkerError: the process died or hangs.
+        """
+        reply = self.ask("open", seconds=START_SECONDS, subject=subject.as_json())
+        reply["shapes"], reply["passed_over"] = tuple(reply["shapes"]), tuple(reply["passed_over"])
+        return Opened(**reply)
+
+    def prepare(self, job: Job) -> Sample:
+        """Sets the pictures; the times are of the first run on them."""
+        return Sample(**self.ask("prepare", shape=list(job.shape), batch=job.batch)["first"])
+
+    def run(self, *, seconds: float, at_least: int = 1, at_most: int = 1_000_000) -> list[Sample]:
+        """Runs on the prepared pictures for about some seconds."""
+        reply = self.ask("run", ASK_SECONDS + seconds, seconds=seconds, at_least=at_least, at_most=at_most)
+        return [Sample(**sample) for sample in reply["samples"]]
+
+    def write_output(self, path: Path) -> None:
+        """Writes the last result, (N, H, W, 3) uint8, as a NumPy file."""
+        self.ask("output", path=str(path.resolve()))
+
+    def layers(self, runs: int) -> list[dict[str, Any]]:
+        """Mean times of the network's parts: name, kind, ms."""
+        layers: list[dict[str, Any]] = self.ask("layers", runs=runs)["layers"]
+        return layers
+
+    def memory(self) -> Memory:
+        """Memory taken so far."""
+        return Memory(**self.ask("memory"))
+
+    def ask(self, command: str, seconds: float = ASK_SECONDS, **arguments: Any) -> dict[str, Any]:
+        """Sends a request and waits for its answer.
+
+        Raises:
+            EngineError: the answer is an error.
+            WorkerError: the process died or does not answer in time.
+        """
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps({"command": command, **arguments}) + "\n")
+            self._process.stdin.flush()
+            line = self._lines.get(timeout=seconds)
+        except queue.Empty:
+            self.close()
+            raise WorkerError(f"the engine's process did not answer within {seconds:.0f} s, and was ended") from None
+        except OSError:
+            line = None
+        if line is None:
+            raise WorkerError(f"the engine's process {self._end()}")
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise EngineError(reply["error"])
+        return reply
+
+    def close(self) -> None:
+        """Lets the process end by itself, or ends it."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            try:
+                self._process.stdin.close()
+            except OSError:
+                pass
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._process.kill()
+        self.close()
+
+    def _read_answers(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def _read_errors(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._last_words = [*self._last_words[-9:], line.strip()]
+
+    def _end(self) -> str:
+        """How the process ended, for people."""
+        try:
+            code = self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        if code < 0:
+            cause = f"was ended by {signal.Signals(-code).name}"
+            return cause + (", as the system does where memory runs out" if -code == signal.SIGKILL else "")
+        words = next((line for line in reversed(self._last_words) if line), "without a word")
+        return f"ended with code {code}: {words}"
