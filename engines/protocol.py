@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -164,6 +164,7 @@ class Timestamp(Protocol):
         """Milliseconds from `earlier`, of the same device, to this one."""
 
 
+@runtime_checkable
 class StagedEngine(Engine, Protocol):
     """An engine on a device, whose run can be taken apart so that each stage is timed by itself.
 

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -63,7 +64,7 @@ class Worker:
             EngineError: it cannot be opened; the message is the engine's own.
             WorkerError: the process died or hangs.
         """
-        reply = self.ask("open", seconds=START_SECONDS, subject=subject.as_json())
+        reply = self.ask("open", START_SECONDS, subject=subject.as_json())
         reply["shapes"], reply["passed_over"] = tuple(reply["shapes"]), tuple(reply["passed_over"])
         return Opened(**reply)
 
@@ -89,7 +90,7 @@ class Worker:
         """Memory taken so far."""
         return Memory(**self.ask("memory"))
 
-    def ask(self, command: str, seconds: float = ASK_SECONDS, **arguments: Any) -> dict[str, Any]:
+    def ask(self, command: str, limit_s: float = ASK_SECONDS, **arguments: Any) -> dict[str, Any]:
         """Sends a request and waits for its answer.
 
         Raises:
@@ -100,10 +101,10 @@ class Worker:
         try:
             self._process.stdin.write(json.dumps({"command": command, **arguments}) + "\n")
             self._process.stdin.flush()
-            line = self._lines.get(timeout=seconds)
+            line = self._lines.get(timeout=limit_s)
         except queue.Empty:
             self.close()
-            raise WorkerError(f"the engine's process did not answer within {seconds:.0f} s, and was ended") from None
+            raise WorkerError(f"the engine's process did not answer within {limit_s:.0f} s, and was ended") from None
         except OSError:
             line = None
         if line is None:
@@ -116,10 +117,8 @@ class Worker:
     def close(self) -> None:
         """Lets the process end by itself, or ends it."""
         if self._process.stdin is not None and not self._process.stdin.closed:
-            try:
+            with suppress(OSError):
                 self._process.stdin.close()
-            except OSError:
-                pass
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:

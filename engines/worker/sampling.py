@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -64,5 +65,5 @@ def _run_staged(engine: StagedEngine, feeds: Mapping[str, NDArray[Any]]) -> tupl
     engine.download()
     marks.append(engine.mark())
     engine.wait()
-    h2d, compute, d2h = (later.ms_since(earlier) for earlier, later in zip(marks, marks[1:], strict=False))
+    h2d, compute, d2h = (later.ms_since(earlier) for earlier, later in pairwise(marks))
     return engine.collect(), {"h2d": h2d, "compute": compute, "d2h": d2h, "enqueue": enqueue}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from efdn.shapes import Side
-from engines.options import RunOptions
+from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.select import AUTO
 
 
@@ -23,7 +23,7 @@ class Subject:
 
     engine: str = AUTO
     model: Path | None = None
-    options: RunOptions = RunOptions()
+    options: RunOptions = DEFAULT_OPTIONS
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for a pipe."""
