@@ -16,7 +16,7 @@ def sample_pictures(shape: Side, batch: int = 1) -> Pixels:
     Returns:
         (batch, H, W, 3) uint8, RGB.
     """
-    photo = read_photo(VERIFICATION_PHOTO).pixels
+    photo = read_photo(VERIFICATION_PHOTO, max_pixels=1 << 20).pixels
     height, width = (max(0, size - side) for size, side in zip(shape, photo.shape[:2], strict=True))
     wide = np.pad(photo, ((0, height), (0, width), (0, 0)), mode="symmetric")[: shape[0], : shape[1]]
     return np.stack([np.roll(wide, 7 * index, axis=1) for index in range(batch)])
