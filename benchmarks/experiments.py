@@ -16,7 +16,8 @@ from benchmarks.passes import figures_of, packaged_network
 from efdn.passes.pipeline import deploy_network, find_passes
 from export.artefacts import shape_range
 from export.build_progress import quiet
-from export.onnx_graph import IOFormat, write_onnx
+from export.io_format import IOFormat
+from export.onnx_graph import write_onnx
 from export.precision import Precision
 from export.trt_builders import BuildRequest, RtxBuilder
 

@@ -26,17 +26,18 @@ import numpy as np
 
 from benchmarks.machine import machine
 from efdn.assets import DEFAULT_WEIGHTS
-from efdn.extras import import_extra
 from efdn.files import staged, write_json
 from efdn.network import EFDN
 from efdn.passes.pipeline import deploy_network, find_passes
 from efdn.shapes import ShapeRange
 from efdn.weights import load_network
+from engines.openvino_package import load_openvino
 from engines.ort import CPU, OnnxRuntimeEngine
 from engines.protocol import INPUT
 from engines.timing import Timings, time_interleaved
 from export.build_progress import quiet
-from export.onnx_graph import IOFormat, write_onnx
+from export.io_format import IOFormat
+from export.onnx_graph import write_onnx
 from export.precision import Precision
 from export.trt_builders import BuildRequest, BuiltEngine, RtxBuilder
 
@@ -196,7 +197,7 @@ def onnxruntime_call(content: bytes, x: np.ndarray) -> Callable[[], object]:
 
 def openvino_call(content: bytes, x: np.ndarray) -> Callable[[], object]:
     """One run by OpenVINO in FP32, which it may otherwise lower by itself."""
-    openvino = import_extra("openvino", "openvino", "This benchmark")
+    openvino = load_openvino("This benchmark")
     core = openvino.Core()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "graph.onnx")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from efdn.errors import UsageError
+from efdn.errors import MissingExtraError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from export.precision import Precision
@@ -72,3 +72,23 @@ def list_passes_when_bare(arguments: list[str]) -> list[str]:
 
 
 LIST_PASSES = "list"
+
+
+def require_export_extra() -> None:
+    """Names the extra before any work starts, rather than at the first import that fails."""
+    from importlib.util import find_spec
+
+    for package, extra in (("torch", "export"), ("onnx", "export"), ("safetensors", "export"), ("onnxruntime", "cpu")):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, extra, "Exporting")
+
+
+def check_name(output: Path | None, *endings: str) -> None:
+    """Artefacts replace what stands at their name; the ending keeps that from being somebody's photo."""
+    if output is not None and output.suffix.lower() not in endings:
+        raise OutputError(f"cannot write {output}: expected a name ending in {' or '.join(endings)}")
+
+
+def page_of_report(report: Path | None) -> Path | None:
+    """The page of a report in that folder."""
+    return None if report is None else report / "index.html"

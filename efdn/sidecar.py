@@ -62,6 +62,7 @@ class Sidecar:
         keep_fp32: patterns of the parts that stayed in FP32.
         passes: that made the graph, in order; empty in sidecars of schema 1, which did not say.
         shapes: what it takes; of an engine the profiles.
+        batch: pictures it takes at once, from one up; None if unbounded.
         opset: of the ONNX graph.
         graph_sha256: of the ONNX graph; that of the file itself, or of the graph an engine was built from.
         weights: file name of the weights.
@@ -83,6 +84,7 @@ class Sidecar:
     keep_fp32: tuple[str, ...]
     passes: tuple[str, ...]
     shapes: tuple[ShapeRange, ...]
+    batch: int | None
     opset: int
     graph_sha256: str
     weights: str
@@ -152,8 +154,10 @@ def _parse(content: Any, path: Path) -> Sidecar:
 
 def _from_first_schema(content: dict[str, Any]) -> dict[str, Any]:
     """What version 0.1.0 wrote, in today's layout."""
-    result = {**content, "schema": SCHEMA, "io": "float32", "keep_fp32": [], "passes": []}
+    result = {**content, "schema": SCHEMA, "io": "float32", "keep_fp32": [], "passes": [], "batch": 1}
     result["shapes"] = [result.pop("shape")]
+    if result["shapes"][0]["max"] is None:
+        result["batch"] = None
     result["graph_sha256"] = content["sha256"]
     if content["build"] is not None:
         build = dict(content["build"])

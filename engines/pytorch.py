@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from efdn.config import MIN_SIDE
 from efdn.errors import EngineError
 from efdn.extras import import_extra
+from engines.feeds import check_feeds
 from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import (
     INPUT,
@@ -20,6 +23,7 @@ from engines.protocol import (
     DeviceMemory,
     Dim,
     Engine,
+    LayerTime,
     ModelInfo,
     StagedEngine,
     TensorSpec,
@@ -117,7 +121,7 @@ class PyTorchEngine(Engine):
 
         self._torch = torch
         self._device = torch.device(device)
-        self._network = network.to(self._device).eval()
+        self._network: Any = network.to(self._device).eval()
         self.name = name
         self.detail = f"PyTorch {torch.__version__}, {device}, {detail}"
         self.model = model
@@ -128,16 +132,47 @@ class PyTorchEngine(Engine):
         self.shapes = shapes_of(self.inputs[0])
 
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
-        # Always a copy, so that the network never sees the caller's memory.
-        x = self._torch.tensor(np.ascontiguousarray(feeds[INPUT]))
-        return {OUTPUT: self._run(x).numpy()}
+        return {OUTPUT: self._run(self._tensor(feeds)).numpy()}
 
-    def _run(self, x: Any) -> Any:
+    def layer_times(self, feeds: Mapping[str, NDArray[Any]], runs: int) -> tuple[LayerTime, ...]:
+        """Times of modules that hold no others; what the network does between them is in none of them.
+
+        Compiled networks have no modules left to be told apart.
+        """
+        network = self._opened()
+        x = self._tensor(feeds)
+        if hasattr(network, "_orig_mod"):
+            return ()
+        # A copy: hooks in the network itself would be called by other threads too.
+        watched = copy.deepcopy(network)
+        self._run(x, watched)
+        clock = _ModuleClock(watched)
+        for _ in range(runs):
+            self._run(x, watched)
+        return clock.times(runs)
+
+    def close(self) -> None:
+        self._network = None
+
+    def _opened(self) -> Any:
+        network = self._network
+        if network is None:
+            raise EngineError(f"{self.model.name} is closed: open it again")
+        return network
+
+    def _tensor(self, feeds: Mapping[str, NDArray[Any]]) -> Any:
+        """The input on the device: always a copy, so that the network never sees the caller's memory."""
+        self._opened()
+        check_feeds(self.model.name, self.inputs, feeds)
+        return self._torch.tensor(np.ascontiguousarray(feeds[INPUT]), device=self._device)
+
+    def _run(self, x: Any, network: Any = None) -> Any:
         torch = self._torch
+        chosen = self._opened() if network is None else network
         try:
             # Float32 is to mean float32: cuDNN's default is TF32.
             with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                return self._network(x)
+                return chosen(x)
         except RuntimeError as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise EngineError(f"PyTorch failed: {reason[:300]}") from error
@@ -152,10 +187,14 @@ class PyTorchCudaEngine(PyTorchEngine, StagedEngine):
     _result: Any = None
 
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
-        x = self._torch.tensor(np.ascontiguousarray(feeds[INPUT]), device=self._device)
-        return {OUTPUT: self._run(x).cpu().numpy()}
+        return {OUTPUT: self._run(self._tensor(feeds)).cpu().numpy()}
+
+    def layer_times(self, feeds: Mapping[str, NDArray[Any]], runs: int) -> tuple[LayerTime, ...]:
+        return ()  # The host's clock sees modules start, not run.
 
     def bind(self, feeds: Mapping[str, NDArray[Any]]) -> None:
+        self._opened()
+        check_feeds(self.model.name, self.inputs, feeds)
         self._pinned = self._torch.tensor(np.ascontiguousarray(feeds[INPUT])).pin_memory()
 
     def upload(self) -> None:
@@ -185,6 +224,7 @@ class PyTorchCudaEngine(PyTorchEngine, StagedEngine):
         return DeviceMemory(*self._torch.cuda.mem_get_info())
 
     def close(self) -> None:
+        super().close()
         self._pinned = self._x = self._y = self._result = None
 
 
@@ -195,6 +235,40 @@ class _Event(Timestamp):
     def ms_since(self, earlier: Timestamp) -> float:
         assert isinstance(earlier, _Event)
         return float(earlier._event.elapsed_time(self._event))
+
+
+class _ModuleClock:
+    """Adds up the time that a network's innermost modules take.
+
+    Args:
+        network: gets hooks, for good.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._seconds: dict[str, float] = {}
+        self._kinds: dict[str, str] = {}
+        self._started = 0.0
+        for name, module in network.named_modules():
+            if next(module.children(), None) is None:
+                self._kinds[name] = type(module).__name__
+                module.register_forward_pre_hook(self._start)
+                module.register_forward_hook(self._stop_of(name))
+
+    def times(self, runs: int) -> tuple[LayerTime, ...]:
+        """Means over so many runs, in the order in which modules were first called."""
+        return tuple(
+            LayerTime(name=name, kind=self._kinds[name], ms=seconds * 1e3 / runs)
+            for name, seconds in self._seconds.items()
+        )
+
+    def _start(self, *_: Any) -> None:
+        self._started = time.perf_counter()
+
+    def _stop_of(self, name: str) -> Callable[..., None]:
+        def stop(*_: Any) -> None:
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - self._started
+
+        return stop
 
 
 def _torch(options: RunOptions) -> Any:

@@ -46,14 +46,14 @@ class EngineEntry:
         reads: kind of model file it runs.
         opener: "module:function" taking the model's path and `RunOptions` and returning the engine.
         extra: of this distribution, which brings what it needs.
-        baseline: whether it is there to be compared with, and never chosen unless asked for.
+        on_request: whether it is never chosen unless asked for: it is there to be compared with, or slow to open.
     """
 
     name: str
     reads: ModelKind
     opener: str
     extra: str
-    baseline: bool = False
+    on_request: bool = False
 
     def open(self, model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
         """Opens the engine; see the opener for what it raises."""
@@ -61,18 +61,20 @@ class EngineEntry:
         return cast("Callable[[Path, RunOptions], Engine]", getattr(import_module(module), function))(model, options)
 
 
-def _entry(name: str, reads: ModelKind, opener: str, extra: str, *, baseline: bool = False) -> EngineEntry:
-    return EngineEntry(name=name, reads=reads, opener=f"engines.{opener}", extra=extra, baseline=baseline)
+def _entry(name: str, reads: ModelKind, opener: str, extra: str, *, on_request: bool = False) -> EngineEntry:
+    return EngineEntry(name=name, reads=reads, opener=f"engines.{opener}", extra=extra, on_request=on_request)
 
 
 ENGINES = (
     _entry("tensorrt", ModelKind.ENGINE, "trt.open:open_tensorrt", "gpu"),
     _entry("onnxruntime-cuda", ModelKind.ONNX, "ort:open_cuda", "gpu"),
     _entry("onnxruntime-cpu", ModelKind.ONNX, "ort:open_cpu", "cpu"),
+    _entry("onnxruntime-tensorrt", ModelKind.ONNX, "ort:open_tensorrt", "gpu", on_request=True),
+    _entry("openvino", ModelKind.ONNX, "openvino:open_openvino", "openvino"),
     _entry("pytorch", ModelKind.WEIGHTS, "pytorch:open_pytorch", "export"),
-    _entry("pytorch-published", ModelKind.WEIGHTS, "pytorch:open_published", "export", baseline=True),
-    _entry("pytorch-published-fp16", ModelKind.WEIGHTS, "pytorch:open_published_half", "export", baseline=True),
-    _entry("pytorch-compiled", ModelKind.WEIGHTS, "pytorch:open_compiled", "export", baseline=True),
+    _entry("pytorch-published", ModelKind.WEIGHTS, "pytorch:open_published", "export", on_request=True),
+    _entry("pytorch-published-fp16", ModelKind.WEIGHTS, "pytorch:open_published_half", "export", on_request=True),
+    _entry("pytorch-compiled", ModelKind.WEIGHTS, "pytorch:open_compiled", "export", on_request=True),
 )
 """In the order in which they are chosen."""
 

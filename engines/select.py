@@ -2,8 +2,9 @@
 
 The order: a TensorRT engine file given as the model runs on TensorRT; an ONNX
 model (the packaged one where none is given) on ONNX Runtime with CUDA, else on
-ONNX Runtime on the CPU; weights on PyTorch, as do the packaged weights where ONNX
-Runtime is not installed. An engine asked for by name runs or is an error.
+ONNX Runtime on the CPU, else on OpenVINO; weights on PyTorch, as do the packaged
+weights where none of these is installed. An engine asked for by name runs or is
+an error.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def choose_engine(model: Path | None = None, name: str = AUTO, options: RunOptio
     if name != AUTO:
         return Choice(engine=_open_named(find_engine(name), model, options))
     kind = None if model is None else model_kind(model)
-    usual = [entry for entry in ENGINES if not entry.baseline]
+    usual = [entry for entry in ENGINES if not entry.on_request]
     candidates = [entry for entry in usual if (entry.reads in PACKAGED if kind is None else entry.reads is kind)]
     reasons: list[str] = []
     for entry in candidates:
@@ -85,7 +86,7 @@ def _open_named(entry: EngineEntry, model: Path | None, options: RunOptions) -> 
         return entry.open(PACKAGED[entry.reads], options)
     kind = model_kind(model)
     if kind is not entry.reads:
-        fitting = ", ".join(other.name for other in ENGINES if other.reads is kind and not other.baseline)
+        fitting = ", ".join(other.name for other in ENGINES if other.reads is kind and not other.on_request)
         remedy = " or make an ONNX file with 'efdn-export onnx --weights'" if kind is ModelKind.WEIGHTS else ""
         raise EngineError(
             f"engine {entry.name} reads {entry.reads.value} files, {model.name} is {kind.value}: "

@@ -29,7 +29,7 @@ def upscale(engine: Engine, pixels: Pixels) -> Pixels:
 
     Raises:
         ShapeError: the engine does not take this size.
-        EngineError: the engine failed, or its float output is not finite.
+        EngineError: the engine failed, or its output is not finite, or blank.
     """
     height, width = pixels.shape[:2]
     spec, data_range = engine.inputs[0], engine.model.data_range
@@ -38,8 +38,26 @@ def upscale(engine: Engine, pixels: Pixels) -> Pixels:
     check_shape(engine, x)
     (y,) = engine.infer({spec.name: x}).values()
     scale = engine.model.scale
-    upscaled: Pixels = y[0] if engine.outputs[0].picture else to_pixels(y, data_range)
+    if engine.outputs[0].picture:
+        upscaled: Pixels = y[0]
+        _check_not_blank(padded, upscaled)
+    else:
+        upscaled = to_pixels(y, data_range)
     return upscaled[: scale * height, : scale * width]
+
+
+def _check_not_blank(pixels: Pixels, upscaled: Pixels) -> None:
+    """Raises EngineError for a flat result of a picture that is not flat.
+
+    Bytes cannot show that they were not finite before: what overflows in half
+    precision comes out black, or white.
+    """
+    sparse = upscaled[::16, ::16]
+    if (sparse == sparse[0, 0]).all() and (upscaled == upscaled[0, 0]).all() and not (pixels == pixels[0, 0]).all():
+        raise EngineError(
+            "the engine's output is one flat colour although the picture is not, as where numbers overflow: "
+            "build the engine with --fp32, or with --keep-fp32; 'efdn-export trt --report DIR' names what overflows"
+        )
 
 
 def pad_to_minimum(pixels: Pixels) -> Pixels:

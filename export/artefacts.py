@@ -14,7 +14,7 @@ from efdn.passes.pipeline import find_passes
 from efdn.shapes import ShapeRange
 from efdn.sidecar import EngineBuild, Sidecar
 from efdn.version import __version__
-from export.onnx_graph import IOFormat
+from export.io_format import IOFormat
 from export.options import EngineOptions, OnnxOptions, default_opset
 from export.trt_builders import EngineBuilder
 from export.verification import as_figures
@@ -29,6 +29,7 @@ def describe(
     graph: VerifiedGraph,
     *,
     shapes: tuple[ShapeRange, ...],
+    batch: int | None,
     started: float,
     build: EngineBuild | None = None,
 ) -> Sidecar:
@@ -39,6 +40,7 @@ def describe(
         content: of the artefact.
         graph: the graph that it is, or was built from.
         shapes: heights and widths it takes.
+        batch: pictures it takes at once; None if unbounded.
         started: when the export began, by `time.perf_counter`.
         build: for engines.
     """
@@ -54,6 +56,7 @@ def describe(
         keep_fp32=graph.options.keep_fp32,
         passes=graph.options.passes,
         shapes=shapes,
+        batch=batch,
         opset=graph.options.opset,
         graph_sha256=sha256_of_bytes(graph.content),
         weights=graph.weights.name,
@@ -101,6 +104,7 @@ def engine_name(network: EFDN, weights: Path, options: EngineOptions, builder: E
     stem = _stem(network, weights)
     usual = find_passes(default=options.pipeline, pictures=options.io is IOFormat.UINT8)
     mark = _mark(usual if options.passes is None else options.passes, options.keep_fp32, usual)
+    texts += [] if options.batch == 1 else [f"b{options.batch}"]
     return f"{stem}_{'_'.join(texts)}_{options.precision.value}{io}_{builder.runtime}{targets}{mark}.engine"
 
 

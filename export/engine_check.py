@@ -12,7 +12,7 @@ from engines.protocol import INPUT, OUTPUT, Engine
 from engines.trt.flavours import FLAVOURS
 from engines.trt.open import open_built
 from export.file_runs import from_graph, to_graph
-from export.onnx_graph import IOFormat
+from export.io_format import IOFormat
 from export.verification import Parity, compare, require, rounded, run_network, verification_input
 from export.verified_graph import LARGEST_VERIFIED, VerifiedGraph, tolerance_of
 

@@ -12,12 +12,12 @@ from torch import Tensor
 from engines.ort import CPU, OnnxRuntimeEngine
 from engines.protocol import INPUT, OUTPUT
 from export.interpreter import run_graph
-from export.onnx_graph import IOFormat
+from export.io_format import IOFormat
 from export.verification import Output
 
 
 def run_onnxruntime(content: bytes, x: Output, io: IOFormat, data_range: float) -> Output:
-    """The output of an ONNX file by ONNX Runtime on the CPU, as (1, 3, scale H, scale W) in 0..data_range."""
+    """The output of an ONNX file by ONNX Runtime on the CPU, as (N, 3, scale H, scale W) in 0..data_range."""
     with OnnxRuntimeEngine("onnxruntime-cpu", content, "the exported file", (CPU,)) as engine:
         return from_graph(engine.infer({INPUT: to_graph(x, io, data_range)})[OUTPUT], io, data_range)
 
@@ -35,7 +35,7 @@ def run_own_arithmetic(
 
 
 def to_graph(x: Output, io: IOFormat, data_range: float) -> NDArray[Any]:
-    """(1, 3, H, W) in 0..data_range as the graph takes it; 8-bit values are taken to be what x holds."""
+    """(N, 3, H, W) in 0..data_range as the graph takes it; 8-bit values are taken to be what x holds."""
     if io is IOFormat.FLOAT32:
         return x.astype(np.float32)
     pixels = np.clip(np.rint(x * (255 / data_range)), 0, 255).astype(np.uint8)
@@ -43,7 +43,7 @@ def to_graph(x: Output, io: IOFormat, data_range: float) -> NDArray[Any]:
 
 
 def from_graph(y: NDArray[Any], io: IOFormat, data_range: float) -> Output:
-    """What a graph gives as (1, 3, H, W) in 0..data_range."""
+    """What a graph gives as (N, 3, H, W) in 0..data_range."""
     if io is IOFormat.FLOAT32:
         return y
     floats: Output = y.transpose(0, 3, 1, 2).astype(np.float64) * (data_range / 255)

@@ -24,12 +24,13 @@ class NetworkWriter:
         writer: takes the nodes.
         network: what to write.
         shape: of the input, where it is static.
+        batched: whether it takes any number of pictures all the same.
     """
 
-    def __init__(self, writer: GraphWriter, network: DeployEFDN, shape: Shape | None) -> None:
+    def __init__(self, writer: GraphWriter, network: DeployEFDN, shape: Shape | None, *, batched: bool = False) -> None:
         self.writer = writer
         self.network = network
-        self._shape = shape
+        self._shape, self._batched = shape, batched
         self._mixing = MixingWriter(writer)
         self._sizes = ""
 
@@ -54,10 +55,12 @@ class NetworkWriter:
         writer = self.writer
         last = self.network.blocks[0].gate.group[-1]
         channels = (last.dw if isinstance(last, BSConv) else cast(nn.Conv2d, last)).out_channels
-        if self._shape is not None:
+        if self._shape is not None and not self._batched:
             return writer.integers([1, channels, *self._shape])
         shape = writer.shape(x)
         batch = writer.op("Slice", shape, writer.integers([0]), writer.integers([1]))
+        if self._shape is not None:
+            return writer.op("Concat", batch, writer.integers([channels, *self._shape]), axis=0)
         sides = writer.op("Slice", shape, writer.integers([2]), writer.integers([4]))
         return writer.op("Concat", batch, writer.integers([channels]), sides, axis=0)
 

@@ -49,7 +49,9 @@ def export_onnx(
             report_stages(network, weights, options, report, notify)
         graph = verified_graph(network, weights, options, notify, written_to=temporary)
         shapes = (shape_range(options.shape),)
-        sidecar = describe(target, graph.content, graph, shapes=shapes, started=started)
+        sidecar = describe(
+            target, graph.content, graph, shapes=shapes, batch=None if options.shape is None else 1, started=started
+        )
         write_sidecar(description, sidecar)
     return sidecar
 

@@ -8,7 +8,6 @@ result to PyTorch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 
 import onnx
 from onnx import TensorProto, helper
@@ -19,17 +18,9 @@ from efdn.passes.head import WHITE
 from efdn.version import __version__
 from engines.protocol import INPUT, OUTPUT
 from export.graph_writer import GraphWriter
+from export.io_format import IOFormat
 from export.network_writer import NetworkWriter, Shape
 from export.precision import Precision
-
-
-class IOFormat(str, Enum):
-    """What goes into a graph and comes out of it."""
-
-    FLOAT32 = "float32"
-    """(N, 3, H, W) float32, 0..data_range, not clamped."""
-    UINT8 = "uint8"
-    """(N, H, W, 3) uint8: a picture as files and screens have it."""
 
 
 def write_onnx(
@@ -38,6 +29,7 @@ def write_onnx(
     precision: Precision,
     opset: int,
     shape: Shape | None = None,
+    batched: bool = False,
     io: IOFormat = IOFormat.FLOAT32,
     keep_fp32: Sequence[str] = (),
     metadata: dict[str, str] | None = None,
@@ -54,6 +46,7 @@ def write_onnx(
         precision: type of weights and activations inside.
         opset: of the default operator set, 17 or later.
         shape: fixes the input to one picture of (height, width); all axes but channels are dynamic without.
+        batched: whether a fixed input is to take any number of pictures all the same.
         io: types and layout of input and output.
         keep_fp32: patterns of parts to keep in FP32, such as `body.0/*`.
         metadata: goes into `metadata_props`.
@@ -66,7 +59,7 @@ def write_onnx(
     picture = io is IOFormat.UINT8
     with writer.scope("head"):  # What is kept in FP32 there is so from the very input on.
         x = _picture_in(writer, network) if picture else _floats_in(writer)
-    x = NetworkWriter(writer, network, shape).write(x)
+    x = NetworkWriter(writer, network, shape, batched=batched).write(x)
     if writer.unmatched:
         parts = ", ".join(dict.fromkeys(path.split("/")[0] for path in writer.scopes_seen))
         raise UsageError(f"no part of the graph matches {writer.unmatched[0]!r}: expected such as {parts}, or body.0/*")
@@ -76,7 +69,7 @@ def write_onnx(
         else:
             _floats_out(writer, network, x)
     writer.nodes[-1].output[0] = OUTPUT
-    inputs, outputs = _boundary(network, shape, io)
+    inputs, outputs = _boundary(network, shape, io, batched=batched)
     return writer.model(
         [inputs],
         [outputs],
@@ -92,11 +85,11 @@ def _range_text(network: DeployEFDN, io: IOFormat) -> str:
 
 
 def _boundary(
-    network: DeployEFDN, shape: Shape | None, io: IOFormat
+    network: DeployEFDN, shape: Shape | None, io: IOFormat, *, batched: bool
 ) -> tuple[onnx.ValueInfoProto, onnx.ValueInfoProto]:
     """Descriptions of the graph's input and output."""
     height, width = shape if shape is not None else ("height", "width")
-    batch = 1 if shape is not None else "batch"
+    batch = "batch" if batched or shape is None else 1
     scale = network.config.upscale
     upscaled = [scale * side if isinstance(side, int) else f"{side}_x{scale}" for side in (height, width)]
     if io is IOFormat.UINT8:
@@ -136,7 +129,7 @@ def _picture_out(writer: GraphWriter, network: DeployEFDN, x: str, shape: Shape 
     else:
         # As one transpose TensorRT makes one kernel of all this, with DepthToSpace two.
         height, width = shape
-        x = writer.op("Reshape", x, writer.integers([1, 3, scale, scale, height, width]))
+        x = writer.op("Reshape", x, writer.integers([-1, 3, scale, scale, height, width]))
         x = writer.op("Transpose", x, perm=[0, 4, 2, 5, 3, 1])
-        x = writer.op("Reshape", x, writer.integers([1, scale * height, scale * width, 3]))
+        x = writer.op("Reshape", x, writer.integers([-1, scale * height, scale * width, 3]))
     writer.leave(x, TensorProto.UINT8)

@@ -8,10 +8,11 @@ from efdn.config import MIN_SIDE
 from efdn.errors import ConfigError
 from efdn.passes.pipeline import PIPELINES, check_passes, find_passes
 from efdn.shapes import ShapeRange
-from export.onnx_graph import IOFormat
+from export.io_format import IOFormat
 from export.precision import Precision
 
 LONGEST_SIDE = 8192
+LARGEST_BATCH = 64
 
 OPSETS = range(17, 24)
 """Operator sets that can be written, and that ONNX Runtime runs."""
@@ -35,6 +36,7 @@ class OnnxOptions:
         precision: of weights and activations.
         opset: 17 to 23.
         shape: fixes height and width; both are dynamic without.
+        batched: whether a graph of a fixed shape takes any number of pictures; others do anyway.
         io: types and layout of input and output.
         passes: that make the graph, see `efdn.passes.pipeline`.
         keep_fp32: patterns of parts that stay in FP32, such as `body.0/*`.
@@ -43,6 +45,7 @@ class OnnxOptions:
     precision: Precision = Precision.FP32
     opset: int = DEFAULT_OPSET
     shape: tuple[int, int] | None = None
+    batched: bool = False
     io: IOFormat = IOFormat.FLOAT32
     passes: tuple[str, ...] = ONNX_PASSES
     keep_fp32: tuple[str, ...] = ()
@@ -66,6 +69,7 @@ class EngineOptions:
     Attributes:
         precision: of weights and activations.
         shapes: what to take: one range, or one or several static shapes; one static shape is fastest.
+        batch: most pictures to take at once; what it is built to be fastest at.
         opset: of the graph it is built from; the newest that the builder reads if None.
         io: types and layout of input and output.
         passes: that make the graph; those best for TensorRT and the shapes if None.
@@ -74,6 +78,7 @@ class EngineOptions:
 
     precision: Precision = Precision.FP16
     shapes: tuple[ShapeRange, ...] = (ShapeRange(min=(256, 256), opt=(256, 256), max=(256, 256)),)
+    batch: int = 1
     opset: int | None = None
     io: IOFormat = IOFormat.UINT8
     passes: tuple[str, ...] | None = None
@@ -82,6 +87,8 @@ class EngineOptions:
     def __post_init__(self) -> None:
         if not self.shapes:
             raise ConfigError("an engine needs a shape: give --shape, or --min, --opt and --max")
+        if not 1 <= self.batch <= LARGEST_BATCH:
+            raise ConfigError(f"an engine takes 1 to {LARGEST_BATCH} pictures at once, got {self.batch}")
         for shape in self.shapes:
             check_range(shape)
         if len(self.shapes) > 1 and not all(shape.static for shape in self.shapes):
@@ -112,6 +119,7 @@ class EngineOptions:
             precision=self.precision,
             opset=opset,
             shape=self.static_shape,
+            batched=self.batch > 1,
             io=self.io,
             passes=passes,
             keep_fp32=self.keep_fp32,

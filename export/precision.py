@@ -1,14 +1,15 @@
-"""Number formats a graph can be exported in."""
+"""Number formats a graph can be exported in. Without onnx too, for those who only build engines from files."""
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto
+
+if TYPE_CHECKING:
+    from onnx import TensorProto
 
 from efdn.errors import ExportError
 
@@ -23,35 +24,33 @@ class Precision(str, Enum):
     @property
     def dtype(self) -> np.dtype[Any]:
         """The NumPy type of the graph's constants."""
-        return _DTYPES[self]
+        if self is Precision.BF16:
+            import ml_dtypes
+
+            bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+            return bfloat16
+        return np.dtype(np.float16 if self.half else np.float32)
 
     @property
     def tensor_type(self) -> TensorProto.DataType:
         """The ONNX type of the graph's tensors."""
-        return _TENSOR_TYPES[self]
+        from onnx import TensorProto
+
+        names = {Precision.FP32: "FLOAT", Precision.FP16: "FLOAT16", Precision.BF16: "BFLOAT16"}
+        value: TensorProto.DataType = TensorProto.DataType.Value(names[self])
+        return value
 
     @property
     def largest(self) -> float:
         """The largest number it can hold."""
+        import ml_dtypes
+
         return float(ml_dtypes.finfo(self.dtype).max)  # type: ignore[no-untyped-call]
 
     @property
     def half(self) -> bool:
         """Whether a value takes two bytes."""
         return self is not Precision.FP32
-
-
-_DTYPES: dict[Precision, np.dtype[Any]] = {
-    Precision.FP32: np.dtype(np.float32),
-    Precision.FP16: np.dtype(np.float16),
-    Precision.BF16: np.dtype(ml_dtypes.bfloat16),
-}
-
-_TENSOR_TYPES: dict[Precision, TensorProto.DataType] = {
-    Precision.FP32: TensorProto.FLOAT,
-    Precision.FP16: TensorProto.FLOAT16,
-    Precision.BF16: TensorProto.BFLOAT16,
-}
 
 
 def to_precision(name: str, values: NDArray[np.floating], precision: Precision) -> NDArray[Any]:

@@ -15,7 +15,7 @@ from efdn.passes.pipeline import FOLD, as_trained, deploy_stages
 from engines.upscale import to_network
 from export.file_runs import run_own_arithmetic
 from export.interpreter import Divergence, Ranges, Reference, TensorRange
-from export.onnx_graph import IOFormat
+from export.io_format import IOFormat
 from export.options import OnnxOptions
 from export.precision import Precision
 from export.probes import probe_pictures

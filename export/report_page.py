@@ -10,7 +10,7 @@ from pathlib import Path
 from efdn.errors import OutputError
 from efdn.files import reason_of, staged, write_json
 from efdn.html import page, section, table, wide
-from export.onnx_graph import IOFormat
+from export.io_format import IOFormat
 from export.options import OnnxOptions
 from export.report import Report, StageCheck
 from export.report_json import report_to_json

@@ -12,7 +12,7 @@ from efdn.network import EFDN
 from efdn.passes.pipeline import PICTURES_ONLY, as_trained, deploy_stages
 from export.file_runs import run_onnxruntime, run_own_arithmetic
 from export.interpreter import Ranges
-from export.onnx_graph import IOFormat
+from export.io_format import IOFormat
 from export.options import OnnxOptions
 from export.precision import Precision
 from export.verification import EXACT, PICTURES, PROBES, Output, Tolerance, run_network

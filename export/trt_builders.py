@@ -20,7 +20,7 @@ from engines.protocol import INPUT
 from engines.trt.flavours import load_flavour
 from engines.trt.log import listening, logger_of
 from export.build_progress import Progress, monitor_for
-from export.onnx_graph import IOFormat
+from export.io_format import IOFormat
 from export.plan import Plan, plan_from_build_log, plan_from_inspector
 from export.precision import Precision
 
@@ -40,17 +40,19 @@ class BuildRequest:
         precision: of the graph.
         io: of the graph.
         shapes: heights and widths the engine is to take, a profile each.
+        batch: most pictures at once.
     """
 
     graph: bytes
     precision: Precision
     io: IOFormat
     shapes: tuple[ShapeRange, ...]
+    batch: int = 1
 
     @property
     def static(self) -> bool:
         """Whether the graph's own shape is the only one."""
-        return len(self.shapes) == 1 and self.shapes[0].static
+        return len(self.shapes) == 1 and self.shapes[0].static and self.batch == 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,7 +229,7 @@ def build_serialized(
     configure(config)
     if not request.static:
         for shape in request.shapes:
-            config.add_optimization_profile(_profile(builder, request.io, shape))
+            config.add_optimization_profile(_profile(builder, request, shape))
     monitor = monitor_for(trt, progress)
     if monitor is not None:
         config.progress_monitor = monitor
@@ -239,8 +241,11 @@ def build_serialized(
     return bytes(content)
 
 
-def _profile(builder: Any, io: IOFormat, shape: ShapeRange) -> Any:
+def _profile(builder: Any, request: BuildRequest, shape: ShapeRange) -> Any:
     profile = builder.create_optimization_profile()
     sides = (shape.min, shape.opt, shape.max if shape.max is not None else shape.opt)
-    profile.set_shape(INPUT, *[(1, *side, 3) if io is IOFormat.UINT8 else (1, 3, *side) for side in sides])
+    picture = request.io is IOFormat.UINT8
+    counts = (1, request.batch, request.batch)
+    ends = [(n, *side, 3) if picture else (n, 3, *side) for n, side in zip(counts, sides, strict=True)]
+    profile.set_shape(INPUT, *ends)
     return profile

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from efdn.assets import DEFAULT_WEIGHTS
 from efdn.errors import ExportError
-from efdn.sidecar import EngineBuild, Sidecar, staged_pair, write_sidecar
+from efdn.sidecar import Sidecar, staged_pair, write_sidecar
 from efdn.weights import load_network
 from export.artefacts import describe, engine_name
 from export.build_progress import Progress, quiet
+from export.built_engine import described_build, plan_facts, require_precision
 from export.engine_check import engine_parity, why_not_here
 from export.onnx_export import report_stages
 from export.options import EngineOptions, default_opset
@@ -83,29 +84,18 @@ def export_engine(
         graph = verified_graph(network, weights, graph_options, notify)
         notify("building the engine")
         built = _build(builder, graph, options, progress)
-        build = _described(builder, built, single=len(options.shapes) == 1)
-        sidecar = describe(target, built.content, graph, shapes=options.shapes, started=started, build=build)
+        build = described_build(builder, built, single=len(options.shapes) == 1 and options.batch == 1)
+        sidecar = describe(
+            target, built.content, graph, shapes=options.shapes, batch=options.batch, started=started, build=build
+        )
         parity = why_not_here(sidecar) or engine_parity(built.content, sidecar, graph)
         if not isinstance(parity, str):
             sidecar = replace(sidecar, parity={**sidecar.parity, **as_figures(parity)})
         temporary.write_bytes(built.content)
         write_sidecar(description, sidecar)
         if plan is not None:
-            write_plan(plan, built.plan, f"Plan of {target.name}", _facts(sidecar, build))
+            write_plan(plan, built.plan, f"Plan of {target.name}", plan_facts(sidecar, build))
     return ExportedEngine(sidecar=sidecar, plan=built.plan, not_run=parity if isinstance(parity, str) else None)
-
-
-def require_precision(built: BuiltEngine, precision: Precision) -> None:
-    """Raises ExportError where half precision was asked for and no kernel of the engine has it."""
-    if not precision.half:
-        return
-    if not built.plan.kernels:
-        raise ExportError("the builder listed no kernels, so that half precision cannot be proved: nothing is written")
-    if built.plan.half_share == 0:
-        raise ExportError(
-            f"--{precision.value} was asked for, but none of the engine's {len(built.plan.kernels)} kernels "
-            "is in half precision"
-        )
 
 
 def require_targets(builder: EngineBuilder, precision: Precision) -> None:
@@ -125,35 +115,16 @@ def require_typed(builder: EngineBuilder, options: EngineOptions) -> None:
 
 
 def _build(builder: EngineBuilder, graph: VerifiedGraph, options: EngineOptions, progress: Progress) -> BuiltEngine:
-    request = BuildRequest(graph=graph.content, precision=options.precision, io=options.io, shapes=options.shapes)
+    request = BuildRequest(
+        graph=graph.content,
+        precision=options.precision,
+        io=options.io,
+        shapes=options.shapes,
+        batch=options.batch,
+    )
     built = builder.build(request, progress)
     require_precision(built, options.precision)
     return built
-
-
-def _described(builder: EngineBuilder, built: BuiltEngine, *, single: bool) -> EngineBuild:
-    """What the sidecar says of a build; where there are several profiles, their kernels do not make one run."""
-    return EngineBuild(
-        runtime=builder.runtime,
-        tensorrt_version=built.version,
-        gpu_targets=built.gpu_targets,
-        kernels=len(built.plan.kernels),
-        half_share=round(built.plan.half_share, 4),
-        bytes_moved=built.plan.bytes_moved if single else None,
-        build_seconds=round(built.seconds, 3),
-    )
-
-
-def _facts(sidecar: Sidecar, build: EngineBuild) -> list[tuple[str, str]]:
-    return [
-        ("engine", sidecar.file),
-        ("built by", f"{build.runtime} {build.tensorrt_version}"),
-        ("for", ", ".join(build.gpu_targets)),
-        ("shapes", ", ".join(map(str, sidecar.shapes))),
-        ("precision", sidecar.precision),
-        ("input and output", sidecar.io),
-        ("passes", ", ".join(sidecar.passes) or "none"),
-    ]
 
 
 def _graph_opset(options: EngineOptions, builder: EngineBuilder) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from efdn.config import MIN_SIDE
@@ -17,13 +18,15 @@ from efdn.version import __version__
 from export.checked_passes import checked_deploy
 from export.file_runs import run_onnxruntime, run_own_arithmetic
 from export.interpreter import Ranges
-from export.onnx_graph import IOFormat, write_onnx
+from export.io_format import IOFormat
+from export.onnx_graph import write_onnx
 from export.options import OnnxOptions
 from export.precision import Precision
 from export.verification import (
     FLOATS,
     HALF_ARITHMETIC_SIDE,
     PICTURES,
+    Output,
     Parity,
     Tolerance,
     compare,
@@ -136,6 +139,7 @@ def serialized_graph(network: DeployEFDN, options: OnnxOptions, metadata: dict[s
         precision=options.precision,
         opset=options.opset,
         shape=options.shape,
+        batched=options.batched,
         io=options.io,
         keep_fp32=options.keep_fp32,
         metadata=metadata,
@@ -165,9 +169,20 @@ def _check_parity(network: EFDN, folded: DeployEFDN, content: bytes, options: On
         output = run_onnxruntime(content, x, options.io, data_range)
         checks["onnxruntime"] = compare(reference, output, data_range)
         require("onnxruntime", checks["onnxruntime"], tolerance_of(options), _remedy(options))
+        if options.batched:
+            checks["batch of two"] = _batch(content, x, output, options, data_range)
+            require("batch of two", checks["batch of two"], tolerance_of(options))
     if options.precision.half:
         checks["half arithmetic"] = _half_arithmetic(network, folded, content, options)
     return checks
+
+
+def _batch(content: bytes, x: Output, output: Output, options: OnnxOptions, data_range: float) -> Parity:
+    """Two pictures at once against each alone; the second is the first upside down."""
+    flipped = np.ascontiguousarray(x[:, :, ::-1])
+    single = np.concatenate([output, run_onnxruntime(content, flipped, options.io, data_range)])
+    both = run_onnxruntime(content, np.concatenate([x, flipped]), options.io, data_range)
+    return compare(single, both, data_range)
 
 
 def _half_arithmetic(network: EFDN, folded: DeployEFDN, content: bytes, options: OnnxOptions) -> Parity:

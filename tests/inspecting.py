@@ -65,6 +65,7 @@ def make_sidecar(artefact: Path, **changes: Any) -> Sidecar:
         "keep_fp32": ("tail/*", "body.7/*"),
         "passes": ("fold_norms", "group_channels"),
         "shapes": (ShapeRange(min=(64, 72), opt=(256, 264), max=(512, 520)),),
+        "batch": 1,
         "opset": 19,
         "graph_sha256": "ab" * 32,
         "weights": "w.safetensors",

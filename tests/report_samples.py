@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from export.interpreter import TensorRange
-from export.onnx_graph import IOFormat
+from export.io_format import IOFormat
 from export.options import OnnxOptions
 from export.precision import Precision
 from export.report import PictureResult, Report, StageCheck

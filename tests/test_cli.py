@@ -304,7 +304,7 @@ def test_a_shape_outside_a_static_model_is_explained(command: Command, tiny_phot
 def test_interruption_and_lack_of_memory_are_clean(
     command: Command, monkeypatch: pytest.MonkeyPatch, tiny_photo: Path, raised: BaseException, code: int, said: str
 ) -> None:
-    def fail(self: registry.EngineEntry, model: Path) -> None:
+    def fail(self: registry.EngineEntry, model: Path, options: object) -> None:
         raise raised
 
     monkeypatch.setattr(registry.EngineEntry, "open", fail)

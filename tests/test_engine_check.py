@@ -13,7 +13,7 @@ from engines.ort import CPU, OnnxRuntimeEngine
 from engines.protocol import Arrays, Engine
 from export.artefacts import shape_range
 from export.engine_check import engine_parity, why_not_here
-from export.onnx_graph import IOFormat
+from export.io_format import IOFormat
 from export.options import OnnxOptions
 from export.precision import Precision
 from export.verified_graph import VerifiedGraph, verified_graph

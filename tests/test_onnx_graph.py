@@ -13,7 +13,8 @@ from efdn.network import EFDN
 from efdn.passes.pipeline import PIPELINES, deploy_network, find_passes
 from engines.ort import CPU, OnnxRuntimeEngine
 from export.interpreter import run_graph
-from export.onnx_graph import IOFormat, write_onnx
+from export.io_format import IOFormat
+from export.onnx_graph import write_onnx
 from export.options import OPSETS
 from export.precision import Precision
 from tests.conftest import bias, make_network

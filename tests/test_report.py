@@ -10,7 +10,7 @@ from efdn.errors import ParityError
 from efdn.passes import pipeline
 from efdn.passes.pipeline import find_passes
 from export import stages
-from export.onnx_graph import IOFormat
+from export.io_format import IOFormat
 from export.options import OnnxOptions
 from export.precision import Precision
 from export.probes import probe_pictures

@@ -26,6 +26,7 @@ def make_sidecar(**changes: Any) -> Sidecar:
         "keep_fp32": ("tail",),
         "passes": ("sum_head_repeats", "group_channels"),
         "shapes": (ShapeRange(min=(13, 13), opt=(64, 64), max=(128, 256)),),
+        "batch": 1,
         "opset": 20,
         "graph_sha256": "2" * 64,
         "weights": "w.safetensors",

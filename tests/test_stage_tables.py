@@ -8,7 +8,7 @@ import pytest
 
 from efdn.network import EFDN
 from efdn.passes.pipeline import find_passes
-from export.onnx_graph import IOFormat
+from export.io_format import IOFormat
 from export.options import OnnxOptions
 from export.precision import Precision
 from export.report import Report

@@ -1,252 +1,509 @@
-"""TensorRT engines at run time, up to where a GPU is needed; what follows runs against fakes."""
+"""TensorRT engines at run time, against a fake TensorRT on a fake GPU that forgives nothing."""
+
+from __future__ import annotations
 
 import dataclasses
-import hashlib
+import gc
 import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 
-from efdn.errors import ArtefactError, EfdnError, EngineError, MissingExtraError, ShapeError
+from efdn.caches import cache_folder
+from efdn.errors import ArtefactError, DeviceMemoryError, EngineError, MissingExtraError, ShapeError
+from efdn.files import sha256_of_bytes
 from efdn.shapes import ShapeRange
-from efdn.sidecar import read_sidecar, sidecar_path, write_sidecar
-from engines import cuda, trt
-from engines.cuda import CudaDevice
+from efdn.sidecar import Sidecar, read_sidecar, sidecar_path, write_sidecar
+from engines.options import RunOptions
+from engines.protocol import Engine, StagedEngine
 from engines.select import choose_engine
-from engines.trt import open_tensorrt
+from engines.trt import open as opening
+from engines.trt.open import open_tensorrt
+from engines.trt.rebuild import rebuild_command
 from engines.upscale import upscale
-from tests.conftest import has_gpu
+from tests.conftest import has_gpu, noise
+from tests.fakes.cuda import FakeDevice
+from tests.fakes.tensorrt import Behaviour, FakeTensorRT, make_plan
 from tests.test_sidecar import make_sidecar
 
-PLAN = b"a plan"
 MODEL = Path("model.engine")
+VERSIONS = {"rtx": "1.7.1.116", "tensorrt": "10.9.0"}
+RANGE = (ShapeRange(min=(13, 13), opt=(20, 24), max=(64, 80)),)
 
 
-def write_engine(**build: Any) -> None:
-    """An engine file and the sidecar that describes it."""
-    sidecar = make_sidecar(sha256=hashlib.sha256(PLAN).hexdigest())
-    assert sidecar.build is not None
-    write_sidecar(sidecar_path(MODEL), dataclasses.replace(sidecar, build=dataclasses.replace(sidecar.build, **build)))
-    MODEL.write_bytes(PLAN)
+@dataclass
+class Machine:
+    """A fake GPU, the TensorRT on it and what it does."""
 
+    runtime: str
+    device: FakeDevice
+    behaviour: Behaviour
 
-class FakeContext:
-    def __init__(self) -> None:
-        self.shape: tuple[int, ...] = ()
-        self.addresses: dict[str, int] = {}
-        self.profiles: list[int] = []
-
-    def set_optimization_profile_async(self, index: int, stream: int) -> bool:
-        self.profiles.append(index)
-        return True
-
-    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-        self.shape = shape
-        return shape[2] <= 128
-
-    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        return (1, 3, 4 * self.shape[2], 4 * self.shape[3])
-
-    def set_tensor_address(self, name: str, address: int) -> bool:
-        self.addresses[name] = address
-        return True
-
-    def execute_async_v3(self, stream: int) -> bool:
-        x = FakeDevice.memory[self.addresses["input"]]
-        FakeDevice.memory[self.addresses["output"]] = x.repeat(4, axis=2).repeat(4, axis=3)
-        return True
-
-
-class FakeEngine:
-    num_io_tensors = 2
-
-    def get_tensor_name(self, index: int) -> str:
-        return ("input", "output")[index]
-
-    def get_tensor_mode(self, name: str) -> str:
-        return name
-
-    def get_tensor_dtype(self, name: str) -> str:
-        return "FLOAT"
-
-    def create_execution_context(self) -> FakeContext:
-        return FakeContext()
-
-
-class FakeTensorRT(SimpleNamespace):
-    """As much of standard TensorRT as the engine uses."""
-
-    def __init__(self, engine: FakeEngine | None) -> None:
-        severity = SimpleNamespace(ERROR=1, INTERNAL_ERROR=0, VERBOSE=4)
-
-        class ILogger:
-            Severity = severity
-
-            def __init__(self) -> None:
-                pass
-
-        super().__init__(
-            __name__="tensorrt",
-            __version__="10.9.0",
-            ILogger=ILogger,
-            TensorIOMode=SimpleNamespace(INPUT="input"),
-            nptype=lambda dtype: np.float32,
-            Runtime=lambda logger: SimpleNamespace(deserialize_cuda_engine=lambda plan: engine),
+    def write(
+        self,
+        shapes: tuple[ShapeRange, ...] = RANGE,
+        *,
+        picture: bool = True,
+        batch: int = 1,
+        targets: tuple[str, ...] = ("sm86",),
+        version: str | None = None,
+    ) -> Sidecar:
+        """Writes an engine and its sidecar."""
+        version = version or VERSIONS[self.runtime]
+        plan = make_plan(shapes, runtime=self.runtime, version=version, targets=targets, picture=picture, batch=batch)
+        sidecar = make_sidecar(
+            sha256=sha256_of_bytes(plan), shapes=shapes, batch=batch, io="uint8" if picture else "float32"
         )
+        assert sidecar.build is not None
+        build = dataclasses.replace(sidecar.build, runtime=self.runtime, tensorrt_version=version, gpu_targets=targets)
+        sidecar = dataclasses.replace(sidecar, build=build)
+        write_sidecar(sidecar_path(MODEL), sidecar)
+        MODEL.write_bytes(plan)
+        return sidecar
 
 
-class FakeDevice:
-    """A GPU whose memory is a dictionary."""
-
-    memory: ClassVar[dict[int, np.ndarray]] = {}
-    freed: ClassVar[list[int]] = []
-    name, architecture, stream = "Fake RTX", "sm86", 7
-
-    def __init__(self) -> None:
-        type(self).memory, type(self).freed = {}, []
-        self.next_address = 1000
-
-    def allocate(self, size: int) -> int:
-        self.next_address += 1
-        return self.next_address
-
-    def free(self, address: int) -> None:
-        self.freed.append(address)
-
-    def upload(self, address: int, array: np.ndarray) -> None:
-        self.memory[address] = array.copy()
-
-    def download(self, array: np.ndarray, address: int) -> None:
-        array[...] = self.memory[address]
-
-    def wait(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+@pytest.fixture(params=["rtx", "tensorrt"])
+def runtime(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Standard TensorRT 10.9.0 on an SM86."""
-    monkeypatch.setitem(sys.modules, "tensorrt", FakeTensorRT(FakeEngine()))
-    monkeypatch.setattr(trt, "CudaDevice", FakeDevice)
-    write_engine(runtime="tensorrt", tensorrt_version="10.9.0")
+def machine(runtime: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Machine]:
+    monkeypatch.setenv("EFDN_CACHE", str(tmp_path / "cache"))
+    device, behaviour = FakeDevice(), Behaviour()
+    module = FakeTensorRT(device, behaviour, rtx=runtime == "rtx", version=VERSIONS[runtime])
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(opening, "open_device", lambda provider: device)
+    yield Machine(runtime, device, behaviour)
+    gc.collect()
+    if not device.stream:
+        assert device.leaks() == []
 
 
-@pytest.mark.usefixtures("fake_gpu")
-def test_runs_reuses_buffers_and_frees_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def out_of_memory(self: FakeDevice, size: int) -> int:
-        raise EngineError("out of memory")
+only_rtx = pytest.mark.parametrize("runtime", ["rtx"], indirect=True)
+only_standard = pytest.mark.parametrize("runtime", ["tensorrt"], indirect=True)
 
-    with choose_engine(MODEL).engine as engine:
+
+def pictures(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.stack([noise(height, width, seed + index) for index in range(count)])
+
+
+def enlarged(x: np.ndarray) -> np.ndarray:
+    return x.repeat(4, axis=1).repeat(4, axis=2)
+
+
+def run(engine: Engine, x: np.ndarray) -> np.ndarray:
+    return engine.infer({"input": x})["output"]
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_results_are_right_whatever_came_before(machine: Machine, graph: bool) -> None:
+    machine.write()
+    with open_tensorrt(MODEL, RunOptions(cuda_graph=graph)) as engine:
         assert engine.name == "tensorrt"
-        assert [str(dim) for dim in engine.inputs[0].dims] == ["1", "3", "13..128", "13..256"]
-        assert [str(dim) for dim in engine.outputs[0].dims] == ["1", "3", "52..512", "52..1024"]
-        for side in (20, 16, 24):
-            x = np.random.default_rng(side).random((1, 3, side, side), dtype=np.float32)
-            output = engine.infer({"input": x})["output"]
-            np.testing.assert_array_equal(output, x.repeat(4, axis=2).repeat(4, axis=3))
-        # 16 fits where 20 was; 24 does not.
-        assert len(FakeDevice.freed) == 2
-        monkeypatch.setattr(FakeDevice, "allocate", out_of_memory)
-        with pytest.raises(EngineError, match="out of memory"):
-            engine.infer({"input": np.zeros((1, 3, 64, 64), np.float32)})
-        monkeypatch.undo()
-        with pytest.raises(ShapeError, match="takes pictures of 13x13 to 128x256, this one has 129x64"):
-            engine.infer({"input": np.zeros((1, 3, 129, 64), np.float32)})
-    assert len(FakeDevice.freed) == 4
-    assert len(set(FakeDevice.freed)) == 4
+        assert [str(dim) for dim in engine.inputs[0].dims] == ["1", "13..64", "13..80", "3"]
+        assert [str(dim) for dim in engine.outputs[0].dims] == ["1", "52..256", "52..320", "3"]
+        for number, side in enumerate((20, 20, 20, 16, 30, 20, 20, 16, 16, 64)):
+            x = pictures(1, side, side, number)
+            np.testing.assert_array_equal(run(engine, x), enlarged(x))
 
 
-@pytest.mark.usefixtures("fake_gpu")
-def test_the_smallest_profile_that_fits_is_chosen() -> None:
-    shapes = (
-        ShapeRange(min=(13, 13), opt=(64, 64), max=(128, 128)),
-        ShapeRange(min=(20, 20), opt=(20, 20), max=(20, 20)),
-    )
-    write_sidecar(sidecar_path(MODEL), dataclasses.replace(read_sidecar(MODEL), shapes=shapes))
-    engine = open_tensorrt(MODEL)
-    assert isinstance(engine, trt.TensorRTEngine)
-    with engine:
-        assert [str(dim) for dim in engine.inputs[0].dims] == ["1", "3", "13..128", "13..128"]
-        for side in (64, 20, 20, 21):
-            engine.infer({"input": np.zeros((1, 3, side, side), np.float32)})
-        assert engine._context.profiles == [1, 0]
+def test_floats_go_in_and_out_too(machine: Machine) -> None:
+    machine.write(picture=False)
+    with choose_engine(MODEL).engine as engine:
+        x = np.random.default_rng(0).random((1, 3, 20, 31), dtype=np.float32)
+        np.testing.assert_array_equal(run(engine, x), x.repeat(4, axis=2).repeat(4, axis=3))
+        pixels = noise(17, 20)
+        np.testing.assert_array_equal(upscale(engine, pixels), enlarged(pixels[None])[0])
 
 
-def test_an_engine_of_pictures_takes_and_gives_bytes(fake_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    class PictureContext(FakeContext):
-        def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-            self.shape = shape
-            return True
-
-        def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-            return (1, 4 * self.shape[1], 4 * self.shape[2], 3)
-
-        def execute_async_v3(self, stream: int) -> bool:
-            x = FakeDevice.memory[self.addresses["input"]]
-            FakeDevice.memory[self.addresses["output"]] = x.repeat(4, axis=1).repeat(4, axis=2)
-            return True
-
-    fake = FakeTensorRT(FakeEngine())
-    fake.nptype = lambda dtype: np.uint8
-    monkeypatch.setitem(sys.modules, "tensorrt", fake)
-    monkeypatch.setattr(FakeEngine, "create_execution_context", lambda self: PictureContext())
-    pixels = np.random.default_rng(0).integers(0, 256, (20, 31, 3), dtype=np.uint8)
+def test_a_batch_is_the_pictures_one_by_one(machine: Machine) -> None:
+    machine.write(batch=4)
     with open_tensorrt(MODEL) as engine:
-        assert [str(dim) for dim in engine.inputs[0].dims] == ["1", "13..128", "13..256", "3"]
-        np.testing.assert_array_equal(upscale(engine, pixels), pixels.repeat(4, axis=0).repeat(4, axis=1))
-        with pytest.raises(ShapeError, match=r"13\.\.128x13\.\.256 .*this one has 129x20"):
-            upscale(engine, np.zeros((129, 20, 3), np.uint8))
+        assert str(engine.inputs[0].dims[0]) == "1..4"
+        for count in (4, 1, 3):
+            x = pictures(count, 20, 24)
+            np.testing.assert_array_equal(run(engine, x), enlarged(x))
+        with pytest.raises(ShapeError, match=r"takes 1\.\.4 pictures at once, got 5"):
+            run(engine, pictures(5, 20, 24))
 
 
-@pytest.mark.usefixtures("fake_gpu")
-def test_an_engine_of_another_version_names_both_and_the_rebuild_command() -> None:
-    write_engine(runtime="tensorrt", tensorrt_version="8.6.0")
-    with pytest.raises(EngineError, match=r"8\.6\.0, here is 10\.9\.0.* --runtime tensorrt --fp16 --io float32 --min"):
+def test_results_outlive_later_runs_and_the_engine(machine: Machine) -> None:
+    machine.write()
+    first, second = pictures(1, 20, 20, 1), pictures(1, 20, 20, 2)
+    with open_tensorrt(MODEL) as engine:
+        kept = run(engine, first)
+        part = kept[0, 4:8, :, 1]
+        del kept
+        gc.collect()
+        results = [run(engine, second) for _ in range(8)]
+    gc.collect()
+    np.testing.assert_array_equal(part, enlarged(first)[0, 4:8, :, 1])
+    np.testing.assert_array_equal(results[0], enlarged(second))
+    assert machine.device.leaks() == [f"{20 * 20 * 16 * 3} bytes pinned"] * 9
+    del part, results
+
+
+def test_memory_is_reused_and_does_not_grow(machine: Machine) -> None:
+    machine.write()
+    with open_tensorrt(MODEL) as engine:
+        for side in (64, 20, 32):
+            run(engine, pictures(1, side, side))
+        gc.collect()
+        before = machine.device.allocated_bytes, machine.device.pinned_bytes
+        for number in range(200):
+            run(engine, pictures(1, (20, 32, 64)[number % 3], 20))
+        gc.collect()
+        assert machine.device.allocated_bytes == before[0]
+        # Page-locked buffers of other sizes take the place of those that were kept.
+        assert machine.device.pinned_bytes <= 5 * 64 * 64 * 3 * 16
+
+
+def test_threads_wait_for_each_other(machine: Machine) -> None:
+    machine.write()
+    wrong: list[int] = []
+    with open_tensorrt(MODEL) as engine:
+
+        def work(seed: int) -> None:
+            for number in range(20):
+                x = pictures(1, 13 + seed, 20, seed + number)
+                if not np.array_equal(run(engine, x), enlarged(x)):
+                    wrong.append(seed)
+
+        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+
+
+def test_the_smallest_profile_that_fits_is_chosen(machine: Machine) -> None:
+    small = ShapeRange(min=(20, 20), opt=(20, 20), max=(20, 20))
+    machine.write((*RANGE, small))
+    with open_tensorrt(MODEL) as engine:
+        assert engine.shapes == (*RANGE, small)
+        for side in (64, 20, 20, 21, 20):
+            run(engine, pictures(1, side, side))
+        assert machine.behaviour.profiles == [1, 0, 1]
+        machine.behaviour.switches_profiles = False
+        with pytest.raises(EngineError, match="could not switch"):
+            run(engine, pictures(1, 30, 30))
+
+
+def test_what_no_profile_takes_is_said_with_both_sides(machine: Machine) -> None:
+    machine.write()
+    with open_tensorrt(MODEL) as engine:
+        with pytest.raises(ShapeError, match="takes pictures of 13x13 to 64x80, this one has 65x20"):
+            run(engine, pictures(1, 65, 20))
+        with pytest.raises(ShapeError, match=r"13\.\.64x13\.\.80 .*this one has 129x20"):
+            upscale(engine, noise(129, 20))
+        with pytest.raises(ShapeError, match=r"takes input \(uint8, 4 axes\), got input \(float32, 4 axes\)"):
+            run(engine, np.zeros((1, 20, 20, 3), np.float32))
+        with pytest.raises(ShapeError, match="got nothing"):
+            engine.infer({})
+        x = pictures(1, 20, 20)
+        np.testing.assert_array_equal(run(engine, x), enlarged(x))
+
+
+def test_stages_can_be_timed_apart(machine: Machine) -> None:
+    machine.write()
+    with open_tensorrt(MODEL) as engine:
+        assert isinstance(engine, StagedEngine)
+        x = pictures(1, 20, 20)
+        engine.bind({"input": x})
+        marks = [engine.mark()]
+        for stage in (engine.upload, engine.enqueue, engine.download):
+            stage()
+            marks.append(engine.mark())
+        engine.wait()
+        np.testing.assert_array_equal(engine.collect()["output"], enlarged(x))
+        assert [later.ms_since(marks[0]) for later in marks] == [0, 1, 2, 3]
+        memory = engine.device_memory()
+        assert memory.total - memory.free == machine.device.allocated_bytes > 0
+
+
+def test_layers_are_timed_without_disturbing_the_engine(machine: Machine) -> None:
+    machine.write()
+    with open_tensorrt(MODEL) as engine:
+        x = pictures(1, 20, 20)
+        (layer,) = engine.layer_times({"input": x}, runs=3)
+        assert (layer.name, layer.ms) == ("repeat", 0.25)
+        np.testing.assert_array_equal(run(engine, x), enlarged(x))
+
+
+def test_closing_twice_is_allowed_and_using_it_then_is_not(machine: Machine) -> None:
+    machine.write()
+    engine = open_tensorrt(MODEL)
+    run(engine, pictures(1, 20, 20))
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineError, match="is closed"):
+        run(engine, pictures(1, 20, 20))
+    gc.collect()
+    assert machine.device.leaks() == []
+
+
+# CUDA graphs
+
+
+@only_standard
+def test_kernels_are_recorded_once_for_each_shape(machine: Machine) -> None:
+    machine.write()
+    with open_tensorrt(MODEL) as engine:
+        for _ in range(10):
+            run(engine, pictures(1, 20, 20))
+        # Once as it is, once to be recorded; after that the recording is replayed.
+        assert machine.behaviour.launches == 2
+        for _ in range(10):
+            run(engine, pictures(1, 16, 16))
+        assert machine.behaviour.launches == 4
+
+
+@only_standard
+def test_recordings_are_dropped_with_the_oldest_shape(machine: Machine) -> None:
+    machine.write()
+    with open_tensorrt(MODEL) as engine:
+        for side in (*range(20, 40), *range(20, 40)):
+            for _ in range(3):
+                x = pictures(1, side, side, side)
+                np.testing.assert_array_equal(run(engine, x), enlarged(x))
+        assert sum(leak == "a graph" for leak in machine.device.leaks()) <= 8
+
+
+@only_standard
+def test_without_recording_it_runs_all_the_same_and_says_so(machine: Machine) -> None:
+    machine.write()
+    machine.device.records = False
+    with open_tensorrt(MODEL) as engine:
+        for _ in range(3):
+            x = pictures(1, 20, 20)
+            np.testing.assert_array_equal(run(engine, x), enlarged(x))
+        assert "no CUDA graph" in engine.detail
+
+
+@only_rtx
+@pytest.mark.parametrize(("graph", "strategy"), [(True, 1), (False, 0)])
+def test_rtx_records_by_itself_when_told(machine: Machine, graph: bool, strategy: int) -> None:
+    machine.write()
+    with open_tensorrt(MODEL, RunOptions(cuda_graph=graph)) as engine:
+        run(engine, pictures(1, 20, 20))
+        assert machine.behaviour.graph_strategies == [strategy]
+
+
+# The runtime cache
+
+
+def cache_files() -> list[Path]:
+    return sorted(path for path in cache_folder().rglob("*") if path.is_file())
+
+
+@only_rtx
+def test_compiled_kernels_are_kept_for_the_next_start(machine: Machine) -> None:
+    sidecar = machine.write()
+    open_tensorrt(MODEL).close()
+    (path,) = cache_files()
+    assert path.name == f"{sidecar.sha256[:16]}.bin"
+    assert path.parts[-4:-1] == ("tensorrt-rtx", "1.7.1.116", "Fake-RTX-sm86-cuda13.0")
+    assert path.read_bytes() == b"+kernels"
+    machine.device.stream = 7
+    with open_tensorrt(MODEL) as engine:
+        assert "warm cache" in engine.detail
+    assert machine.behaviour.caches_offered == [b"+kernels"]
+    assert path.read_bytes() == b"+kernels"
+
+
+@only_rtx
+def test_a_cache_that_is_refused_is_replaced(machine: Machine) -> None:
+    machine.write()
+    open_tensorrt(MODEL).close()
+    (path,) = cache_files()
+    path.write_bytes(b"of another driver")
+    machine.behaviour.accepts_caches = False
+    machine.device.stream = 7
+    with open_tensorrt(MODEL) as engine:
+        assert "warm cache" not in engine.detail
+    assert path.read_bytes() == b"+kernels"
+
+
+@only_rtx
+def test_two_processes_at_one_cache_leave_it_whole(machine: Machine) -> None:
+    machine.write()
+    engines = [open_tensorrt(MODEL) for _ in range(2)]
+    (path,) = cache_files()
+    path.unlink()
+    engines[0].close()
+    machine.device.stream = 7
+    engines[1].close()
+    assert [file.name for file in path.parent.iterdir()] in ([path.name], [])
+
+
+@only_rtx
+def test_a_cache_folder_that_cannot_be_written_is_no_error(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.write()
+    Path("occupied").write_bytes(b"a file")
+    monkeypatch.setenv("EFDN_CACHE", "occupied")
+    with open_tensorrt(MODEL) as engine:
+        x = pictures(1, 20, 20)
+        np.testing.assert_array_equal(run(engine, x), enlarged(x))
+    assert Path("occupied").read_bytes() == b"a file"
+
+
+@only_standard
+def test_standard_tensorrt_keeps_no_cache(machine: Machine) -> None:
+    machine.write()
+    open_tensorrt(MODEL).close()
+    assert not cache_folder().exists()
+
+
+# What is wrong with an engine is said before TensorRT is asked
+
+
+def test_another_version_names_both_and_the_rebuild_command(machine: Machine) -> None:
+    machine.write(version="9.6.2.1" if machine.runtime == "rtx" else "9.6.2")
+    said = rf"was built by tensorrt\w* 9\.6\.2.*here is {VERSIONS[machine.runtime]}: build it anew with: efdn-export "
+    with pytest.raises(EngineError, match=said + f"trt --runtime {machine.runtime} --fp16 --io uint8 --min 13x13"):
+        open_tensorrt(MODEL)
+    assert machine.device.leaks() == ["the stream"]
+
+
+def test_another_gpu_names_both(machine: Machine) -> None:
+    machine.write(targets=("sm89",))
+    with pytest.raises(EngineError, match=r"built for sm89, here is Fake RTX \(sm86\): build it anew"):
+        open_tensorrt(MODEL)
+    assert machine.device.leaks() == []
+
+
+def test_a_file_that_was_cut_off_or_replaced_is_noticed(machine: Machine) -> None:
+    machine.write()
+    content = MODEL.read_bytes()
+    for damaged in (content[:-1], content[:30], b"", b"a photo, say", content + b"more"):
+        MODEL.write_bytes(damaged)
+        with pytest.raises(ArtefactError, match="SHA-256 differs"):
+            open_tensorrt(MODEL)
+
+
+def test_a_file_that_is_cut_off_with_a_sidecar_that_says_so_is_noticed_by_its_header(machine: Machine) -> None:
+    sidecar = machine.write()
+    for size in (20, 300) if machine.runtime == "rtx" else (20,):
+        content = MODEL.read_bytes()[:size]
+        write_sidecar(sidecar_path(MODEL), dataclasses.replace(sidecar, sha256=sha256_of_bytes(content)))
+        with pytest.raises(ArtefactError, match=r"model\.engine is cut off.*build it anew"):
+            opening.open_built(content, sidecar, str(MODEL))
+
+
+def test_a_sidecar_of_another_flavour_is_contradicted_by_the_header(machine: Machine) -> None:
+    sidecar = machine.write()
+    assert sidecar.build is not None
+    other = "tensorrt" if machine.runtime == "rtx" else "rtx"
+    wrong = dataclasses.replace(sidecar, build=dataclasses.replace(sidecar.build, runtime=other))
+    write_sidecar(sidecar_path(MODEL), wrong)
+    with pytest.raises(ArtefactError, match=r"is not its own: it says .*, the header"):
         open_tensorrt(MODEL)
 
 
-@pytest.mark.usefixtures("fake_gpu")
-def test_an_engine_of_another_gpu_names_both() -> None:
-    write_engine(runtime="tensorrt", tensorrt_version="10.9.0", gpu_targets=("sm90",))
-    with pytest.raises(EngineError, match=r"built for sm90, here is Fake RTX \(sm86\)"):
+def test_an_open_engine_does_not_mind_its_file_being_replaced(machine: Machine) -> None:
+    machine.write()
+    with open_tensorrt(MODEL) as engine:
+        MODEL.write_bytes(b"another engine")
+        x = pictures(1, 20, 20)
+        np.testing.assert_array_equal(run(engine, x), enlarged(x))
+
+
+def test_too_little_memory_says_how_much_is_needed(machine: Machine) -> None:
+    machine.write()
+    machine.behaviour.activation_bytes = 2_850_000_000
+    machine.device.taken_bytes = machine.device.total_bytes - 1_200_000_000
+    said = r"needs 2,850 MB of GPU memory for pictures of 13x13 to 64x80, 1,200 MB of 8,590 MB are free: close .*--max"
+    with pytest.raises(DeviceMemoryError, match=said) as caught:
         open_tensorrt(MODEL)
+    assert (caught.value.needed_bytes, caught.value.free_bytes) == (2_850_000_000, 1_200_000_000)
+    assert machine.device.leaks() == []
 
 
-def test_an_engine_that_does_not_deserialise_is_explained(fake_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tensorrt", FakeTensorRT(None))
-    with pytest.raises(EngineError, match="could not deserialise"):
+def test_running_out_of_memory_later_leaves_the_engine_usable(machine: Machine) -> None:
+    machine.write()
+    with open_tensorrt(MODEL) as engine:
+        small = pictures(1, 20, 20)
+        run(engine, small)
+        machine.device.taken_bytes = machine.device.total_bytes - machine.device.allocated_bytes - 20_000
+        with pytest.raises(DeviceMemoryError, match="out of GPU memory"):
+            run(engine, pictures(1, 64, 80))
+        machine.device.taken_bytes = 0
+        np.testing.assert_array_equal(run(engine, small), enlarged(small))
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("deserializes", r"could not deserialise model\.engine \(the magic tag does not match\): build it anew"),
+        ("makes_contexts", r"could not create a context for model\.engine \(out of something\)"),
+    ],
+)
+def test_what_tensorrt_refuses_is_said_in_its_own_words(machine: Machine, fault: str, said: str) -> None:
+    machine.write()
+    setattr(machine.behaviour, fault, False)
+    with pytest.raises(EngineError, match=said):
         open_tensorrt(MODEL)
+    assert machine.device.leaks() == []
 
 
-def test_a_static_engine_says_its_shape_in_the_rebuild_command() -> None:
-    static = tuple(ShapeRange(min=side, opt=side, max=side) for side in ((64, 48), (20, 30)))
-    assert "--shape 64x48 --gpu-arch sm89" in trt._rebuild(make_sidecar(shapes=static[:1]), gpu="sm89")
-    assert "--shape 64x48 --shape 20x30" in trt._rebuild(make_sidecar(shapes=static))
+def test_a_run_that_fails_is_an_error_and_the_next_one_works(machine: Machine) -> None:
+    machine.write()
+    with open_tensorrt(MODEL) as engine:
+        x = pictures(1, 20, 20)
+        machine.behaviour.runs = False
+        with pytest.raises(EngineError, match=r"failed to run model\.engine \(a kernel failed\)"):
+            run(engine, x)
+        machine.behaviour.runs = True
+        np.testing.assert_array_equal(run(engine, x), enlarged(x))
 
 
-def test_what_is_wrong_with_the_files_comes_first() -> None:
-    MODEL.write_bytes(PLAN)
-    with pytest.raises(ArtefactError, match="no model"):
-        open_tensorrt(MODEL)
-    write_engine()
-    MODEL.write_bytes(b"another plan")
-    with pytest.raises(ArtefactError, match="SHA-256 differs"):
+def test_a_kernel_that_dies_on_the_gpu_is_an_error(machine: Machine) -> None:
+    machine.write()
+    with open_tensorrt(MODEL) as engine:
+        machine.device.failure = "cudaStreamSynchronize failed with CUDA error 700, cudaErrorIllegalAddress"
+        with pytest.raises(EngineError, match="error 700"):
+            run(engine, pictures(1, 20, 20))
+
+
+def test_output_that_is_not_finite_is_an_error(machine: Machine) -> None:
+    machine.write(picture=False)
+    machine.behaviour.corrupt = lambda y: y * np.float32(np.nan)
+    with open_tensorrt(MODEL) as engine, pytest.raises(EngineError, match="not finite"):
+        upscale(engine, noise(20, 20))
+
+
+def test_a_blank_picture_from_one_that_is_not_is_an_error(machine: Machine) -> None:
+    machine.write()
+    machine.behaviour.corrupt = np.zeros_like
+    with open_tensorrt(MODEL) as engine:
+        with pytest.raises(EngineError, match="one flat colour"):
+            upscale(engine, noise(20, 20))
+        flat = np.full((20, 20, 3), 7, np.uint8)
+        assert not upscale(engine, flat).any()
+
+
+def test_the_sidecar_comes_first(machine: Machine) -> None:
+    machine.write()
+    sidecar_path(MODEL).unlink()
+    with pytest.raises(ArtefactError, match=r"no model\.engine\.json"):
         open_tensorrt(MODEL)
     write_sidecar(sidecar_path(MODEL), make_sidecar(build=None))
     with pytest.raises(ArtefactError, match="does not describe a TensorRT engine"):
         open_tensorrt(MODEL)
 
 
-def test_a_missing_tensorrt_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
-    write_engine()
-    with pytest.raises(MissingExtraError, match=r"needs tensorrt_rtx.*\.\[rtx\]"):
+def test_a_missing_tensorrt_names_the_extra(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, extra = {"rtx": ("tensorrt_rtx", "rtx"), "tensorrt": ("tensorrt", "gpu")}[machine.runtime]
+    monkeypatch.setitem(sys.modules, module, None)
+    machine.write()
+    with pytest.raises(MissingExtraError, match=rf"needs {module}.*\.\[{extra}\]"):
         open_tensorrt(MODEL)
 
 
@@ -255,54 +512,23 @@ def test_a_missing_tensorrt_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> 
 def test_without_a_gpu_the_real_module_is_not_asked_to_deserialise() -> None:
     import tensorrt_rtx
 
-    write_engine(tensorrt_version=tensorrt_rtx.__version__)
+    Machine("rtx", FakeDevice(), Behaviour()).write(version=tensorrt_rtx.__version__)
     with pytest.raises(EngineError, match=r"no usable NVIDIA GPU.*leave --model out"):
         open_tensorrt(MODEL)
 
 
-@pytest.mark.tensorrt
-def test_names_used_of_the_real_module_exist() -> None:
-    import tensorrt_rtx as real
+def test_the_rebuild_command_says_all_that_is_not_the_default() -> None:
+    static = tuple(ShapeRange(min=side, opt=side, max=side) for side in ((64, 48), (20, 30)))
 
-    for name in (
-        "Runtime.deserialize_cuda_engine",
-        "ICudaEngine.create_runtime_config",
-        "ICudaEngine.create_execution_context",
-        "IExecutionContext.set_optimization_profile_async",
-        "ICudaEngine.get_tensor_mode",
-        "ICudaEngine.get_tensor_dtype",
-        "ICudaEngine.get_tensor_name",
-        "ICudaEngine.num_io_tensors",
-        "IExecutionContext.set_input_shape",
-        "IExecutionContext.get_tensor_shape",
-        "IExecutionContext.set_tensor_address",
-        "IExecutionContext.execute_async_v3",
-        "IRuntimeConfig.cuda_graph_strategy",
-        "IRuntimeConfig.dynamic_shapes_kernel_specialization_strategy",
-        "CudaGraphStrategy.WHOLE_GRAPH_CAPTURE",
-        "DynamicShapesKernelSpecializationStrategy.EAGER",
-        "TensorIOMode.INPUT",
-        "nptype",
-    ):
-        found: Any = real
-        for part in name.split("."):
-            found = getattr(found, part)
+    def command(gpu: str | None = None, **changes: Any) -> str:
+        return rebuild_command(make_sidecar(**changes), gpu=gpu)
+
+    assert "--shape 64x48 --gpu-arch sm89" in command("sm89", shapes=static[:1])
+    assert "--shape 64x48 --shape 20x30 --batch 4 --weights" in command(shapes=static, batch=4)
+    assert command().endswith("--weights w.safetensors --keep-fp32 'tail'")
+    assert "--batch" not in command()
 
 
-def test_cuda_failures_carry_their_name_and_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Status(int):
-        name = "cudaErrorInsufficientDriver"
-
-    bindings = SimpleNamespace(cudaGetDeviceCount=lambda: (Status(35), 0))
-    monkeypatch.setattr(cuda, "import_extra", lambda *_: bindings)
-    with pytest.raises(EngineError, match="CUDA error 35, cudaErrorInsufficientDriver"):
-        CudaDevice()
-    bindings.cudaGetDeviceCount = lambda: (Status(0), 0)
-    with pytest.raises(EngineError, match="no NVIDIA GPU"):
-        CudaDevice()
-
-
-def test_missing_cuda_bindings_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
-    with pytest.raises(EfdnError, match=r"needs cuda-bindings.*\.\[gpu\]"):
-        CudaDevice()
+def test_an_engine_written_by_the_fake_reads_back() -> None:
+    written = Machine("rtx", FakeDevice(), Behaviour()).write()
+    assert read_sidecar(MODEL) == written

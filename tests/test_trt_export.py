@@ -16,7 +16,9 @@ from efdn.sidecar import read_sidecar
 from efdn.weights import save_network
 from export.artefacts import shape_range
 from export.build_progress import PhaseTree, quiet
-from export.onnx_graph import IOFormat, write_onnx
+from export.built_engine import require_precision
+from export.io_format import IOFormat
+from export.onnx_graph import write_onnx
 from export.options import EngineOptions
 from export.plan import Kernel, Plan, PlanTensor, plan_from_build_log, plan_from_inspector
 from export.precision import Precision
@@ -28,7 +30,7 @@ from export.trt_builders import (
     RtxBuilder,
     StandardBuilder,
 )
-from export.trt_export import ExportedEngine, export_engine, require_precision, require_targets, require_typed
+from export.trt_export import ExportedEngine, export_engine, require_targets, require_typed
 from tests.conftest import make_network
 
 RTX_MASK_AT, RTX_MASKS = 32, {"sm75": 1, "sm80": 2, "sm86": 4, "sm89": 8, "sm120": 16, "sm121": 32}

@@ -11,7 +11,7 @@ from efdn.errors import ExportError
 from export import trt_builders
 from export.artefacts import shape_range
 from export.build_progress import quiet
-from export.onnx_graph import IOFormat
+from export.io_format import IOFormat
 from export.precision import Precision
 from export.trt_builders import BuildRequest, StandardBuilder
 
@@ -81,7 +81,7 @@ VERSIONS = [
 
 @pytest.fixture
 def on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trt_builders, "CudaDevice", lambda: SimpleNamespace(architecture="sm90", close=lambda: None))
+    monkeypatch.setattr(trt_builders, "open_device", lambda: SimpleNamespace(architecture="sm90", close=lambda: None))
 
 
 def request(precision: Precision) -> BuildRequest:

@@ -64,6 +64,7 @@ def sidecar_facts(sidecar: Sidecar, sha256: str) -> list[Fact]:
         ("kept in FP32", ", ".join(sidecar.keep_fp32) or "nothing"),
         ("passes", ", ".join(sidecar.passes) or "none named"),
         ("shapes", "; ".join(map(str, sidecar.shapes))),
+        ("pictures at once", "any number" if sidecar.batch is None else str(sidecar.batch)),
         ("graph", f"opset {sidecar.opset}, {graph}"),
         ("weights", f"{sidecar.weights}, SHA-256 {sidecar.weights_sha256}"),
     ]

@@ -1,1 +1,1 @@
-"""."""
+"""What there is on a machine, what is wrong with it, and which engines run there."""

@@ -22,6 +22,7 @@ def rebuild_command(sidecar: Sidecar, *, gpu: str | None = None) -> str:
         shapes = " ".join(
             f"--{name} {side[0]}x{side[1]}" for name, side in (("min", shape.min), ("opt", shape.opt), ("max", largest))
         )
+    shapes += f" --batch {sidecar.batch}" if sidecar.batch not in (None, 1) else ""
     target = f" --gpu-arch {gpu}" if gpu is not None and sidecar.build.runtime == "rtx" else ""
     return (
         f"build it anew with: efdn-export trt --runtime {sidecar.build.runtime} --{sidecar.precision} "

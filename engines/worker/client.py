@@ -23,6 +23,10 @@ ROOT = Path(__file__).parents[2]
 """Where `engines` and `efdn` lie: another Python than this one finds them there."""
 
 START_SECONDS, ASK_SECONDS = 180.0, 600.0
+END_SECONDS = 10.0
+
+SERVE = "import sys; sys.path[:] = filter(None, sys.path); from engines.worker.serve import serve; serve()"
+"""Not `-m`: that would look for modules in the working folder first, whatever lies there under a name like ours."""
 
 
 class Worker:
@@ -41,7 +45,7 @@ class Worker:
         self.started = time.perf_counter()
         try:
             self._process = subprocess.Popen(
-                [str(python or sys.executable), "-m", "engines.worker"],
+                [str(python or sys.executable), "-c", SERVE],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -54,8 +58,11 @@ class Worker:
             raise WorkerError(f"{python or sys.executable} does not start: {error.strerror or error}") from error
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._last_words: list[str] = []
-        for target in (self._read_answers, self._read_errors):
-            threading.Thread(target=target, daemon=True).start()
+        self._readers = [
+            threading.Thread(target=target, daemon=True) for target in (self._read_answers, self._read_errors)
+        ]
+        for reader in self._readers:
+            reader.start()
 
     def open(self, subject: Subject) -> Opened:
         """Opens an engine.
@@ -101,29 +108,34 @@ class Worker:
         try:
             self._process.stdin.write(json.dumps({"command": command, **arguments}) + "\n")
             self._process.stdin.flush()
-            line = self._lines.get(timeout=limit_s)
+            reply = self._answer(time.monotonic() + limit_s)
         except queue.Empty:
-            self.close()
+            self.kill()
             raise WorkerError(f"the engine's process did not answer within {limit_s:.0f} s, and was ended") from None
-        except OSError:
-            line = None
-        if line is None:
+        except (OSError, ValueError):  # Its end of the pipe is closed, or ours.
+            reply = None
+        if reply is None:
             raise WorkerError(f"the engine's process {self._end()}")
-        reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
             raise EngineError(reply["error"])
         return reply
 
     def close(self) -> None:
-        """Lets the process end by itself, or ends it."""
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            with suppress(OSError):
-                self._process.stdin.close()
+        """Lets the process end by itself, or ends it. May be called twice."""
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
         try:
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._close_pipes()
+
+    def kill(self) -> None:
+        """Ends the process at once."""
+        self._process.kill()
+        self.close()
 
     def __enter__(self) -> Worker:
         return self
@@ -132,8 +144,31 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self._process.kill()
+            self.kill()
         self.close()
+
+    def _answer(self, deadline: float) -> dict[str, Any] | None:
+        """The next answer, past lines that are none: what a start-up file of that Python prints; None at the end.
+
+        Raises:
+            queue.Empty: the deadline is over.
+        """
+        while True:
+            line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            if line is None:
+                self._lines.put(None)
+                return None
+            with suppress(ValueError):
+                reply = json.loads(line)
+                if isinstance(reply, dict):
+                    return reply
+
+    def _close_pipes(self) -> None:
+        """Closes our ends, unless a child of the process holds the others open: that would wait for the child."""
+        for reader, pipe in zip(self._readers, (self._process.stdout, self._process.stderr), strict=True):
+            reader.join(timeout=1)
+            if pipe is not None and not reader.is_alive():
+                pipe.close()
 
     def _read_answers(self) -> None:
         assert self._process.stdout is not None
@@ -149,12 +184,15 @@ class Worker:
     def _end(self) -> str:
         """How the process ended, for people."""
         try:
-            code = self._process.wait(timeout=10)
+            code = self._process.wait(timeout=END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
+        # Its last words may still be on their way.
+        self._readers[1].join(timeout=1)
         if code < 0:
-            cause = f"was ended by {signal.Signals(-code).name}"
+            names = {int(known): known.name for known in signal.Signals}
+            cause = f"was ended by {names.get(-code, f'signal {-code}')}"
             return cause + (", as the system does where memory runs out" if -code == signal.SIGKILL else "")
         words = next((line for line in reversed(self._last_words) if line), "without a word")
         return f"ended with code {code}: {words}"

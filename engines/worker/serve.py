@@ -154,6 +154,7 @@ def serve() -> None:
     # Libraries that print must not get in between: stdout is theirs no longer, and goes where errors go.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    print(file=answers)  # Ends the line that a start-up file of this Python may have begun.
     server = Server()
     for line in sys.stdin:
         try:

@@ -1,0 +1,68 @@
+"""What engines that read ONNX files share: what a graph is, what it takes, on how many threads, how it fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from efdn.config import MIN_SIDE
+from efdn.errors import ModelFileError
+from engines.options import RunOptions
+from engines.protocol import FLOAT_SIDES, PICTURE_DTYPE, PICTURE_SIDES, Dim, ModelInfo, TensorSpec
+
+
+def model_info(metadata: Mapping[str, str], model_name: str) -> ModelInfo:
+    """What a graph is, by its own metadata.
+
+    Raises:
+        ModelFileError: it does not say, being another tool's.
+    """
+    try:
+        return ModelInfo(name=model_name, scale=int(metadata["scale"]), data_range=float(metadata["data_range"]))
+    except (KeyError, ValueError) as error:
+        raise ModelFileError(
+            f"{model_name} does not say its scale and data range (metadata_props): "
+            "expected an ONNX file written by efdn-export"
+        ) from error
+
+
+def tensor_spec(name: str, dtype: str, sizes: Sequence[int | str | None], scale: int = 1) -> TensorSpec:
+    """An input or output of a graph.
+
+    Args:
+        name: in the graph.
+        dtype: NumPy name of the type.
+        sizes: per dimension, or a name or None where any is taken: sides start at the network's smallest,
+            batches at one.
+        scale: of outputs, whose sides start at as many times the network's smallest.
+    """
+    sides = PICTURE_SIDES if dtype == PICTURE_DTYPE else FLOAT_SIDES
+    dims = []
+    for axis, size in enumerate(sizes):
+        if isinstance(size, int):
+            dims.append(Dim(size, size))
+        else:
+            dims.append(Dim(scale * MIN_SIDE if axis in sides else 1, None))
+    return TensorSpec(name=name, dtype=dtype, dims=tuple(dims))
+
+
+def threads_of(options: RunOptions) -> int:
+    """As many threads as asked for, or as there are cores that this process may use.
+
+    Libraries' own defaults ignore limits set on the process.
+    """
+    if options.threads is not None:
+        return options.threads
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def first_line(error: Exception) -> str:
+    """What an error of a library says first."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def last_line(error: Exception) -> str:
+    """What an error of a library says last, for those that begin with where they were raised."""
+    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()

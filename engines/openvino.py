@@ -1,0 +1,134 @@
+"""OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from efdn.errors import EngineError, ModelFileError
+from efdn.files import read_bytes
+from efdn.inspection.details import MalformedError
+from efdn.inspection.onnx_file import OnnxDetails, read_onnx
+from engines.feeds import check_feeds
+from engines.graphs import last_line, model_info, tensor_spec, threads_of
+from engines.openvino_package import load_openvino
+from engines.options import DEFAULT_OPTIONS, RunOptions
+from engines.protocol import Arrays, Engine, LayerTime, shapes_of
+
+
+def open_openvino(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
+    """Opens an ONNX file on the CPU, on as many threads as there are cores, float32 whatever its own type.
+
+    Raises:
+        ModelFileError: not a readable ONNX file of this toolkit.
+        MissingExtraError: OpenVINO is not installed.
+    """
+    return OpenVinoEngine(read_bytes(model), model.name, options)
+
+
+class OpenVinoEngine(Engine):
+    """One compiled model with one request, for which calls from several threads wait: each run has all threads.
+
+    OpenVINO's cache of compiled models is left off. It shortens opening by some tenths of a second,
+    and a cache file with a few bytes damaged is taken without a word, and gives wrong pictures.
+
+    Args:
+        content: the ONNX file.
+        model_name: for people.
+        options: how it is to run.
+
+    Raises:
+        ModelFileError: not a readable ONNX file of this toolkit.
+        MissingExtraError: OpenVINO is not installed.
+        EngineError: OpenVINO does not load, or does not take the graph.
+    """
+
+    name = "openvino"
+
+    def __init__(self, content: bytes, model_name: str, options: RunOptions = DEFAULT_OPTIONS) -> None:
+        self._openvino = load_openvino()
+        details = _details(content, model_name)
+        self.model = model_info(details.metadata, model_name)
+        scale = self.model.scale
+        self.inputs = tuple(tensor_spec(entry.name, entry.dtype, entry.shape or ()) for entry in details.inputs)
+        self.outputs = tuple(
+            tensor_spec(entry.name, entry.dtype, entry.shape or (), scale) for entry in details.outputs
+        )
+        self.shapes = shapes_of(self.inputs[0])
+        threads = threads_of(options)
+        self.detail = f"OpenVINO {self._openvino.__version__.split('-')[0]}, {threads} threads"
+        self._guard = threading.Lock()
+        self._settings = {
+            "INFERENCE_PRECISION_HINT": "f32",  # Its own choice is bfloat16 where the processor has it.
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+        }
+        self._core = self._openvino.Core()
+        self._graph: Any = self._read(content)
+        self._request: Any = self._new_request()
+
+    def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+        self._check(feeds)
+        with self._guard:
+            # Checked again: another thread may have closed it meanwhile.
+            self._check(feeds)
+            return self._run(self._request, feeds)
+
+    def layer_times(self, feeds: Mapping[str, NDArray[Any]], runs: int) -> tuple[LayerTime, ...]:
+        """Times of OpenVINO's own nodes, into which it has merged some of the graph's."""
+        self._check(feeds)
+        request = self._new_request(PERF_COUNT=True)
+        self._run(request, feeds)
+        kinds: dict[str, str] = {}
+        totals: dict[str, float] = {}
+        for _ in range(runs):
+            self._run(request, feeds)
+            for entry in request.get_profiling_info():
+                if entry.status == entry.Status.EXECUTED:
+                    kinds[entry.node_name] = entry.node_type
+                    totals[entry.node_name] = totals.get(entry.node_name, 0.0) + entry.real_time.total_seconds()
+        return tuple(LayerTime(name=name, kind=kinds[name], ms=total * 1e3 / runs) for name, total in totals.items())
+
+    def close(self) -> None:
+        with self._guard:
+            self._request = self._graph = None
+
+    def _check(self, feeds: Mapping[str, NDArray[Any]]) -> None:
+        if self._request is None:
+            raise EngineError(f"{self.model.name} is closed: open it again")
+        check_feeds(self.model.name, self.inputs, feeds)
+
+    def _read(self, content: bytes) -> Any:
+        try:
+            return self._core.read_model(content)
+        except RuntimeError as error:
+            raise ModelFileError(f"OpenVINO cannot load {self.model.name}: {last_line(error)}") from error
+
+    def _new_request(self, **settings: Any) -> Any:
+        try:
+            compiled = self._core.compile_model(self._graph, "CPU", {**self._settings, **settings})
+            return compiled.create_infer_request()
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO cannot compile {self.model.name}: {last_line(error)}") from error
+
+    def _run(self, request: Any, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+        contiguous = {name: np.ascontiguousarray(value) for name, value in feeds.items()}
+        try:
+            # Copies on both sides: nothing here sees the caller's memory later, nor the caller the request's.
+            results = request.infer(contiguous, share_inputs=False, share_outputs=False)
+        except RuntimeError as error:
+            shapes = ", ".join(f"{name} {value.shape}" for name, value in feeds.items())
+            raise EngineError(f"OpenVINO failed on {shapes}: {last_line(error)}") from error
+        return {spec.name: results[spec.name] for spec in self.outputs}
+
+
+def _details(content: bytes, model_name: str) -> OnnxDetails:
+    try:
+        return read_onnx(content)
+    except MalformedError as error:
+        raise ModelFileError(f"{model_name} is not a readable ONNX file: {error}; export it anew") from error

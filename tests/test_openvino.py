@@ -1,0 +1,109 @@
+"""OpenVINO: what it reads, what it refuses, and what it keeps to itself."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from efdn.assets import DEFAULT_ONNX, DEFAULT_WEIGHTS
+from efdn.errors import EngineError, MissingExtraError, ModelFileError
+from engines.openvino import OpenVinoEngine, open_openvino
+from engines.options import RunOptions
+from engines.select import choose_engine
+from tests.conftest import installed
+
+needs_openvino = pytest.mark.skipif(not installed("openvino"), reason="OpenVINO is not installed")
+
+
+@needs_openvino
+@pytest.mark.parametrize("size", [0, 5000])
+def test_a_file_cut_off_is_blamed_on_the_file(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "cut.onnx"
+    path.write_bytes(DEFAULT_ONNX.read_bytes()[:size])
+    with pytest.raises(ModelFileError, match=r"cut\.onnx"):
+        open_openvino(path)
+
+
+@needs_openvino
+def test_what_openvino_itself_cannot_read_is_blamed_on_the_file() -> None:
+    model = onnx.load(DEFAULT_ONNX)
+    model.graph.node[5].op_type = "NoSuchOperator"
+    with pytest.raises(ModelFileError, match=r"OpenVINO cannot load odd\.onnx: .*NoSuchOperator"):
+        OpenVinoEngine(model.SerializeToString(), "odd.onnx")
+
+
+@needs_openvino
+def test_an_onnx_file_of_others_is_not_guessed_at() -> None:
+    model = onnx.load(DEFAULT_ONNX)
+    del model.metadata_props[:]
+    with pytest.raises(ModelFileError, match="scale and data range"):
+        OpenVinoEngine(model.SerializeToString(), "other.onnx")
+
+
+@needs_openvino
+def test_an_openvino_that_refuses_a_run_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engines.openvino.check_feeds", lambda *_: None)
+    with open_openvino(DEFAULT_ONNX) as engine, pytest.raises(EngineError) as caught:
+        engine.infer({"input": np.zeros((1, 4, 20, 20), np.float32)})
+    assert str(caught.value).startswith("OpenVINO failed on input (1, 4, 20, 20): ")
+    assert "\n" not in str(caught.value)
+
+
+@needs_openvino
+def test_options_are_those_in_use() -> None:
+    with open_openvino(DEFAULT_ONNX, RunOptions(threads=1)) as engine:
+        assert isinstance(engine, OpenVinoEngine)
+        assert engine.detail.endswith(", 1 threads")
+        compiled = engine._request.get_compiled_model()
+        assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
+        assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
+        assert str(compiled.get_property("PERFORMANCE_HINT")).endswith("LATENCY")
+
+
+def test_without_openvino_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[openvino\]'"):
+        choose_engine(None, "openvino")
+
+
+def test_weights_are_not_for_openvino() -> None:
+    with pytest.raises(EngineError, match="engine openvino reads ONNX files"):
+        choose_engine(DEFAULT_WEIGHTS, "openvino")
+
+
+@needs_openvino
+@pytest.mark.skipif(not installed("openvino_telemetry"), reason="OpenVINO's reporting is not installed")
+def test_opening_reports_nothing_and_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    script = """
+import sys, urllib.request
+def refuse(*_, **__): raise SystemExit("something was sent")
+urllib.request.urlopen = refuse
+if sys.argv[2] == "plain":
+    import openvino
+else:
+    from pathlib import Path
+    from engines.openvino import open_openvino
+    open_openvino(Path(sys.argv[1])).close()
+print("reporting" if "openvino_telemetry" in sys.modules else "silent")
+"""
+    said = {}
+    for way in ("plain", "engine"):
+        home = tmp_path / way
+        home.mkdir()
+        # The reporting is off by itself where CI says that it is CI; the plain import shows that it is on here.
+        environment = {
+            name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD", "JENKINS_URL")
+        }
+        environment |= {"HOME": str(home), "USERPROFILE": str(home), "LOCALAPPDATA": str(home)}
+        if way == "plain":
+            environment["CI"] = "true"  # Loaded all the same, but it sends nothing.
+        result = subprocess.run(
+            [sys.executable, "-c", script, str(DEFAULT_ONNX), way],
+            capture_output=True, text=True, check=True, env=environment, cwd=Path(__file__).parent.parent,
+        )  # fmt: skip
+        said[way] = (result.stdout.split()[-1], sorted(path.name for path in home.iterdir()))
+    assert said == {"plain": ("reporting", []), "engine": ("silent", [])}
