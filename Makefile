@@ -10,11 +10,11 @@ READY := $(VENV)/ready
 OUT ?= out
 PHOTO := examples/lr/budgie-branch.png
 
-.PHONY: demo test lint bench assets wheel clean help
+.PHONY: demo test lint bench gpu-check assets wheel clean help
 
 help:
 	@sed -n '1,4s/^# *//p' Makefile
-	@echo 'also: lint bench assets wheel clean'
+	@echo 'also: lint bench gpu-check assets wheel clean'
 
 # A torch that is there already is kept, be it in the environment or in the Python it is made from:
 # on a GPU machine that is usually a CUDA build that took some trouble to get.
@@ -47,6 +47,12 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.main_path
+
+# Installs nothing: it uses .venv where that is there, else PYTHON, and further Pythons that are named:
+#   make gpu-check PYTHON=python3 PYTHONS="/opt/tensorrt/python"
+PYTHONS ?=
+gpu-check:
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m benchmarks.gpu_check $(foreach python,$(PYTHONS),--python $(python)) $(ARGS)
 
 assets: $(READY)
 	$(BIN)/efdn-export onnx -o efdn/assets/efdn_x4.onnx

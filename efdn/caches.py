@@ -6,8 +6,6 @@ import os
 import re
 from pathlib import Path
 
-import platformdirs
-
 VARIABLE = "EFDN_CACHE"
 """Environment variable that names another folder."""
 
@@ -17,7 +15,11 @@ def cache_folder(folder: Path | None = None) -> Path:
     if folder is not None:
         return folder
     named = os.environ.get(VARIABLE)
-    return Path(named) if named else platformdirs.user_cache_path("efdn", appauthor=False)
+    if named:
+        return Path(named)
+    import platformdirs
+
+    return platformdirs.user_cache_path("efdn", appauthor=False)
 
 
 def folder_name(text: str) -> str:

@@ -139,20 +139,27 @@ def bar_chart(title: str, bars: Sequence[tuple[str, float, str]], *, best: str |
     return svg(title, CHART_WIDTH, 50 + ROW_HEIGHT * len(bars), rows)
 
 
-def stacked_chart(title: str, rows: Sequence[tuple[str, Sequence[Segment], str]], colours: Mapping[str, str]) -> str:
+def stacked_chart(
+    title: str,
+    rows: Sequence[tuple[str, Sequence[Segment], str]],
+    colours: Mapping[str, str],
+    *,
+    label_width: int = STACK_LABEL_WIDTH,
+) -> str:
     """Rows of coloured segments on one scale, with a legend, as SVG.
 
     Args:
         title: shown above, and read by screen readers.
         rows: (label, segments, text of the value). A segment too short to be seen is drawn as a thin line.
         colours: of each kind of segment, in the legend's order; to be seen on white and on black.
+        label_width: room for the labels, in pixels.
     """
-    room = STACK_WIDTH - STACK_LABEL_WIDTH - STACK_VALUE_WIDTH
+    room = STACK_WIDTH - label_width - STACK_VALUE_WIDTH
     totals = [(sum(segment.length for segment in segments), len(segments)) for _, segments, _ in rows]
     scale = min(((room - THINNEST * count) / total for total, count in totals if total), default=0.0)
-    drawn = [_legend(colours)]
+    drawn = [_legend(colours, label_width)]
     for index, (label, segments, value) in enumerate(rows):
-        y, x = 70 + index * ROW_HEIGHT, float(STACK_LABEL_WIDTH)
+        y, x = 70 + index * ROW_HEIGHT, float(label_width)
         drawn.append(f'<text x="{x - 10:.0f}" y="{y + 16}" text-anchor="end">{escape(label)}</text>')
         for segment in segments:
             width = max(segment.length * scale, THINNEST)
@@ -165,8 +172,8 @@ def stacked_chart(title: str, rows: Sequence[tuple[str, Sequence[Segment], str]]
     return svg(title, STACK_WIDTH, 80 + ROW_HEIGHT * len(rows), drawn)
 
 
-def _legend(colours: Mapping[str, str]) -> str:
-    entries, x = [], float(STACK_LABEL_WIDTH)
+def _legend(colours: Mapping[str, str], left: int) -> str:
+    entries, x = [], float(left)
     for kind, colour in colours.items():
         entries.append(
             f'<rect x="{x:.0f}" y="38" width="14" height="14" rx="2" fill="{colour}"/>'

@@ -61,8 +61,3 @@ def threads_of(options: RunOptions) -> int:
 def first_line(error: Exception) -> str:
     """What an error of a library says first."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def last_line(error: Exception) -> str:
-    """What an error of a library says last, for those that begin with where they were raised."""
-    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip()

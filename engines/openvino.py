@@ -15,10 +15,13 @@ from efdn.files import read_bytes
 from efdn.inspection.details import MalformedError
 from efdn.inspection.onnx_file import OnnxDetails, read_onnx
 from engines.feeds import check_feeds
-from engines.graphs import last_line, model_info, tensor_spec, threads_of
+from engines.graphs import model_info, tensor_spec, threads_of
 from engines.openvino_package import load_openvino
 from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import Arrays, Engine, LayerTime, shapes_of
+
+PLACES = ("Exception from", "Check '", "FrontEnd API failed")
+"""How the lines of an error begin that say where it was raised."""
 
 
 def open_openvino(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
@@ -107,14 +110,14 @@ class OpenVinoEngine(Engine):
         try:
             return self._core.read_model(content)
         except RuntimeError as error:
-            raise ModelFileError(f"OpenVINO cannot load {self.model.name}: {last_line(error)}") from error
+            raise ModelFileError(f"OpenVINO cannot load {self.model.name}: {_reason(error)}") from error
 
     def _new_request(self, **settings: Any) -> Any:
         try:
             compiled = self._core.compile_model(self._graph, "CPU", {**self._settings, **settings})
             return compiled.create_infer_request()
         except RuntimeError as error:
-            raise EngineError(f"OpenVINO cannot compile {self.model.name}: {last_line(error)}") from error
+            raise EngineError(f"OpenVINO cannot compile {self.model.name}: {_reason(error)}") from error
 
     def _run(self, request: Any, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         contiguous = {name: np.ascontiguousarray(value) for name, value in feeds.items()}
@@ -123,8 +126,14 @@ class OpenVinoEngine(Engine):
             results = request.infer(contiguous, share_inputs=False, share_outputs=False)
         except RuntimeError as error:
             shapes = ", ".join(f"{name} {value.shape}" for name, value in feeds.items())
-            raise EngineError(f"OpenVINO failed on {shapes}: {last_line(error)}") from error
+            raise EngineError(f"OpenVINO failed on {shapes}: {_reason(error)}") from error
         return {spec.name: results[spec.name] for spec in self.outputs}
+
+
+def _reason(error: RuntimeError) -> str:
+    """What was wrong, without where in OpenVINO's sources it was found."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return " ".join(line for line in lines if not line.startswith(PLACES))[:300].strip() or type(error).__name__
 
 
 def _details(content: bytes, model_name: str) -> OnnxDetails:

@@ -54,12 +54,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not installed("tensorrt_rtx") and os.environ.get("EFDN_REQUIRE_RTX"):
         pytest.exit("EFDN_REQUIRE_RTX is set, but TensorRT for RTX is not installed", returncode=1)
     without_rtx = pytest.mark.skip(reason="TensorRT for RTX is not installed: pip install '.[rtx]'")
-    without_cuda = pytest.mark.skip(reason="no ONNX Runtime with CUDA")
+    without_gpu = pytest.mark.skip(reason="no NVIDIA GPU that can be reached")
+    gpu = has_gpu()
     for item in items:
         if "tensorrt" in item.keywords and not installed("tensorrt_rtx"):
             item.add_marker(without_rtx)
-        if "gpu" in item.keywords and not has_onnxruntime_cuda():
-            item.add_marker(without_cuda)
+        if "gpu" in item.keywords and not gpu:
+            item.add_marker(without_gpu)
 
 
 @pytest.fixture(autouse=True)

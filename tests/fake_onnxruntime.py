@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,8 @@ class DeviceValue:
 
     def __init__(self, runtime: FakeOnnxRuntime, shape: tuple[int, ...], kind: type, device: str) -> None:
         assert device == "cuda"
-        self.runtime, self.data = runtime, np.empty(shape, kind)
+        self.runtime = runtime
+        self.data: np.ndarray = np.empty(shape, kind)
         runtime.allocated.append(shape)
 
     def update_inplace(self, array: np.ndarray) -> None:
@@ -27,7 +29,8 @@ class DeviceValue:
 
     def numpy(self) -> np.ndarray:
         self.runtime.calls.append("download")
-        return self.data.copy()
+        copied: np.ndarray = self.data.copy()
+        return copied
 
 
 class Binding:
@@ -86,6 +89,7 @@ class Session:
         if self.runtime.run_error is not None:
             raise RuntimeError(self.runtime.run_error)
         self.runtime.calls.append("run")
+        time.sleep(1e-3)  # Another thread may come in between here, as with a real one.
         x, y = binding.inputs["input"].data, binding.outputs["output"].data
         assert y.shape == (*x.shape[:2], SCALE * x.shape[2], SCALE * x.shape[3])
         y[...] = x.repeat(SCALE, axis=2).repeat(SCALE, axis=3)

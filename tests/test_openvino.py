@@ -16,6 +16,8 @@ from engines.options import RunOptions
 from engines.select import choose_engine
 from tests.conftest import installed
 
+CI_VARIABLES = ("CI", "TF_BUILD", "JENKINS_URL")
+
 needs_openvino = pytest.mark.skipif(not installed("openvino"), reason="OpenVINO is not installed")
 
 
@@ -94,16 +96,17 @@ print("reporting" if "openvino_telemetry" in sys.modules else "silent")
     for way in ("plain", "engine"):
         home = tmp_path / way
         home.mkdir()
-        # The reporting is off by itself where CI says that it is CI; the plain import shows that it is on here.
-        environment = {
-            name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD", "JENKINS_URL")
-        }
+        environment = {name: value for name, value in os.environ.items() if name not in CI_VARIABLES}
         environment |= {"HOME": str(home), "USERPROFILE": str(home), "LOCALAPPDATA": str(home)}
         if way == "plain":
-            environment["CI"] = "true"  # Loaded all the same, but it sends nothing.
+            environment["CI"] = "true"  # Where there is one the reporting is loaded, but says nothing.
         result = subprocess.run(
             [sys.executable, "-c", script, str(DEFAULT_ONNX), way],
-            capture_output=True, text=True, check=True, env=environment, cwd=Path(__file__).parent.parent,
-        )  # fmt: skip
-        said[way] = (result.stdout.split()[-1], sorted(path.name for path in home.iterdir()))
+            capture_output=True,
+            text=True,
+            check=True,
+            env=environment,
+            cwd=Path(__file__).parent.parent,
+        )
+        said[way] = (result.stdout.split()[-1], [path.name for path in home.iterdir()])
     assert said == {"plain": ("reporting", []), "engine": ("silent", [])}

@@ -54,11 +54,18 @@ class CudaDevice(Protocol):
 
     @abstractmethod
     def pin(self, size: int) -> Bytes:
-        """`size` new bytes of page-locked host memory, which the GPU copies from and to by itself."""
+        """`size` new bytes of page-locked host memory, which the GPU copies from and to by itself.
+
+        Raises:
+            EngineError: there are not as many.
+        """
 
     @abstractmethod
     def unpin(self, memory: Bytes) -> None:
-        """Gives back what `pin` gave; no array may look into it any more."""
+        """Gives back the very array that `pin` gave; no other may look into it any more.
+
+        On any thread, and after `close` too: results outlive engines.
+        """
 
     @abstractmethod
     def upload(self, address: int, array: NDArray[Any]) -> None:
@@ -94,7 +101,7 @@ class CudaDevice(Protocol):
 
     @abstractmethod
     def close(self) -> None:
-        """Destroys the stream. May be called twice."""
+        """Destroys the stream, on which nothing may be left. May be called twice."""
 
 
 def cuda_version_text(number: int) -> str:

@@ -54,7 +54,7 @@ def _failed(machine: Machine, facts: Mapping[str, Any], text: str) -> tuple[Stat
         return State.ABSENT, f"{text}; idle, for there is no driver ({code})", None
     if facts["status"] == DRIVER_TOO_OLD:
         wanted = int(facts["runtime"]) // 1000
-        remedy = f"{newer_driver(machine, wanted)}\nor: pip install \"cuda-bindings<{wanted}\""
+        remedy = f'{newer_driver(machine, wanted)}\nor: pip install "cuda-bindings<{wanted}"'
         return State.PROBLEM, f"{text}, the driver serves {machine.driver.cuda_text}: too old ({code})", remedy
     return State.PROBLEM, f"{text}; {code}", "see the driver above: this is its answer"
 

@@ -10,10 +10,7 @@ from engines.doctor.machine import Machine
 from engines.doctor.remedies import install_extra, newer_driver
 from engines.doctor.versions import within
 
-CUDA_BUILD = (
-    "pip uninstall -y torch\n"
-    "then the command for CUDA from pytorch.org, Get Started, Locally; plain 'pip install torch' is the CPU build on Windows"
-)
+CUDA_BUILD = "pip uninstall -y torch\nthen the command for CUDA that pytorch.org shows under Get Started, Locally"
 
 
 def find_frameworks(machine: Machine) -> list[Finding]:
@@ -76,10 +73,10 @@ def _openvino(machine: Machine) -> Finding:
     package, facts = machine.packages.get("openvino"), machine.loaded("openvino")
     remedy = None
     if package is None:
-        state, text = State.ABSENT, "not installed, and not needed"
+        state, text = State.ABSENT, "not installed; an alternative to ONNX Runtime on the CPU"
     elif facts is None:
         state, text = State.PROBLEM, f"installed but does not load ({package.failure})"
-        remedy = "pip uninstall -y openvino\npip install openvino"
+        remedy = f"pip uninstall -y openvino\n{install_extra('openvino')}"
     else:
         wanted = machine.range_of("openvino")
         version = machine.distributions.get("openvino", facts["version"])

@@ -157,13 +157,14 @@ def _installed(module: str) -> bool:
 
 def _distributions() -> tuple[dict[str, str], list[str], str]:
     """Versions of what is installed, requirements of this distribution, and Pythons that it takes."""
-    installed = {}
+    installed: dict[str, str] = {}
     for found in distributions():
         name = found.metadata["Name"]
         if name:  # Broken installations leave folders without metadata.
             installed.setdefault(normalised(name), found.version)
     try:
-        return installed, requires(DISTRIBUTION) or [], metadata(DISTRIBUTION).get("Requires-Python", "") or ""
+        told = metadata(DISTRIBUTION)
+        return installed, requires(DISTRIBUTION) or [], told["Requires-Python"]
     except PackageNotFoundError:
         return installed, [], ""
 

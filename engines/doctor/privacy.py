@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-ANY_HOME = re.compile(r"(?:/home/|/Users/|[A-Za-z]:[\\/]Users[\\/])[^\\/\s'\":,;)]+", re.IGNORECASE)
+ANY_HOME = re.compile(r"(?:/home/|/Users/|[A-Za-z]:[\\/]{1,2}Users[\\/]{1,2})[^\\/\s'\":,;)]+", re.IGNORECASE)
 """The home of anybody, on Linux, macOS and Windows."""
 
 ENVIRONMENT, SOURCE = "<environment>", "<source>"
@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 
 def private(text: str) -> str:
     """A text in one line without homes, user names in them, the Python environment's folder and control characters."""
-    for folder, name in ((Path(sys.prefix), ENVIRONMENT), (ROOT, SOURCE), (_home(), "~")):
+    environment = Path(sys.prefix) if sys.prefix != sys.base_prefix else None
+    for folder, name in ((environment, ENVIRONMENT), (ROOT, SOURCE), (_home(), "~")):
         text = _without(text, folder, name)
     line = " ".join(ANY_HOME.sub("~", text).split())
     return "".join(character if character.isprintable() else "?" for character in line)

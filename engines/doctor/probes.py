@@ -50,12 +50,12 @@ def torch_facts() -> Facts:
     if torch.version.cuda is None:
         return facts
     with suppress(Exception):  # It checks versions, and says so by raising.
-        facts["cudnn"] = torch.backends.cudnn.version()
+        facts["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     if facts["available"]:
         facts["architectures"] = torch.cuda.get_arch_list()
     else:
         try:
-            torch.cuda.init()
+            torch.cuda.init()  # type: ignore[no-untyped-call]
         except Exception as error:
             facts["reason"] = _line(error)
     return facts

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from engines.doctor.machine import Machine
+
+SOURCE_FOLDER = "in efdn's source folder:"
 
 RANGES = {12: "525", 13: "580"}
 """Oldest branch of NVIDIA's driver that serves a major version of CUDA (CUDA's release notes, "Minor Version
 Compatibility")."""
 
-IMPERATIVES = frozenset(
-    "add build check choose close copy create delete export give install leave make open pip put rename run see take try "
-    "turn update use".split()
+IMPERATIVES = (
+    "add|build|check|choose|close|copy|create|delete|export|give|install|leave|make|open|pip|put|rename|run|see|take|try"
+    "|turn|update|use"
 )
+"""Words that remedies in this project's messages begin with."""
 
 
 def install_extra(extra: str) -> str:
-    """The command that brings an extra."""
-    return f'in efdn\'s source folder: pip install ".[{extra}]"'
+    """The command that brings an extra, and where it is to be given."""
+    return f'{SOURCE_FOLDER}\npip install ".[{extra}]"'
 
 
 def swap_onnxruntime(remove: tuple[str, ...], extra: str) -> str:
@@ -39,15 +43,17 @@ def newer_driver(machine: Machine, cuda_major: int) -> str:
     return f"install {which}: nvidia.com/drivers"
 
 
+def in_one_line(lines: Sequence[str]) -> str:
+    """Commands after each other: "in efdn's source folder: pip install ...; then ..."."""
+    return "; then ".join(lines).replace(":; then ", ": ")
+
+
 def split_reason(message: str) -> tuple[str, str | None]:
     """An error of this project as reason and remedy.
 
     Messages say what to do after a colon; what a colon precedes is taken for a remedy only if it begins like one.
     """
-    reason, remedy = message, None
-    for colon in re.finditer(r": ", message):
-        word = re.match(r"[a-z]+", message[colon.end() :])
-        if word and word[0] in IMPERATIVES:
-            reason, remedy = message[: colon.start()], message[colon.end() :]
-            break
-    return reason, None if remedy is None else re.sub(r"'(\.\[\w+\])'", r'"\1"', remedy)
+    found = re.search(rf": (?=(?:{IMPERATIVES})\b)", message)
+    if found is None:
+        return message, None
+    return message[: found.start()], re.sub(r"'(\.\[\w+\])'", r'"\1"', message[found.end() :])

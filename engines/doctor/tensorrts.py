@@ -19,7 +19,7 @@ RTX_SERVES = (75, 80, 86, 89, 120, 121)
 FIRST_VOLTA_LESS, FIRST_WITH_BLACKWELL = (10, 5), (10, 8)
 """Versions of standard TensorRT (release notes): the former dropped Volta, the latter added Blackwell."""
 
-TURING, BLACKWELL = 75, 100
+VOLTA, TURING, BLACKWELL = 70, 75, 100
 
 
 def find_tensorrts(machine: Machine) -> list[Finding]:
@@ -53,7 +53,7 @@ def fault_of(machine: Machine, runtime: str) -> tuple[str, str | None] | None:
     module, extra = FLAVOURS[runtime]
     package, facts = machine.packages.get(module), machine.loaded(module)
     if package is None:
-        return "not installed", install_extra(extra)
+        return _not_installed(machine, runtime)
     if facts is None:
         return f"installed but does not load ({package.failure})", _reinstall(machine, module, extra)
     if not facts["builder"]:
@@ -65,36 +65,48 @@ def fault_of(machine: Machine, runtime: str) -> tuple[str, str | None] | None:
         name = f"{machine.gpu.name} ({machine.gpu.architecture})"
         return f"{version} does not serve {name}", _other(machine, runtime)
     major = _cuda_major(machine, module)
-    if machine.gpu is not None and machine.driver is not None and major is not None:
-        if machine.driver.cuda_version // 1000 < major:
-            reason = f"{version} is built for CUDA {major}, the driver serves {machine.driver.cuda_text}"
-            return reason, newer_driver(machine, major)
+    driver = machine.driver
+    if machine.gpu is not None and driver is not None and major is not None and driver.cuda_version // 1000 < major:
+        return f"{version} is built for CUDA {major}, the driver serves {driver.cuda_text}", newer_driver(
+            machine, major
+        )
     return None
+
+
+def _not_installed(machine: Machine, runtime: str) -> tuple[str, str | None]:
+    if machine.gpu is not None and not serves(runtime, machine.gpu.number, None):
+        name = f"{machine.gpu.name} ({machine.gpu.architecture})"
+        return f"not installed; today's would not serve {name}", _other(machine, runtime)
+    return "not installed", install_extra(FLAVOURS[runtime][1])
 
 
 def _find(machine: Machine, runtime: str) -> Finding:
     module, _ = FLAVOURS[runtime]
     package, fault, remedy = machine.packages.get(module), fault_of(machine, runtime), None
     if package is None:
-        state, text = State.ABSENT, "not installed"
-        if machine.gpu is not None and not serves(runtime, machine.gpu.number, None):
-            text += f"; it would not serve {machine.gpu.name} ({machine.gpu.architecture})"
-        elif FLAVOURS[runtime][1] == best_extra(machine):
-            text += _use(machine, runtime)
-            remedy = install_extra(best_extra(machine))
+        state, (text, remedy) = State.ABSENT, fault or ("not installed", None)
+        if best_extra(machine) == FLAVOURS[runtime][1]:
+            text += _use(machine)
         else:
-            text += "; not needed beside TensorRT for RTX" if machine.gpu else "; it builds and runs on a GPU only"
+            remedy = None
+            text += "" if "serve" in text else f"; {_why_not(machine)}"
     elif fault is not None:
         (text, remedy), state = fault, State.PROBLEM
+        if machine.gpu is not None and text.endswith(f"does not serve {machine.gpu.name} ({machine.gpu.architecture})"):
+            state = State.NOTE  # It builds engines for other machines all the same.
     else:
-        version = machine.packages[module].facts["version"]
-        state = State.OK
-        text = f"{version}, {_purpose(machine, runtime)}"
+        state, text = State.OK, f"{package.facts['version']}, {_purpose(machine, runtime)}"
     return Finding(topic=TOPIC, name=TITLES[runtime], state=state, text=text, remedy=remedy)
 
 
-def _use(machine: Machine, runtime: str) -> str:
-    return f"; it would serve {machine.gpu.name}" if machine.gpu else "; it builds engines, without a GPU too"
+def _why_not(machine: Machine) -> str:
+    return "not needed beside TensorRT for RTX" if machine.gpu is not None else "it builds and runs on a GPU only"
+
+
+def _use(machine: Machine) -> str:
+    if machine.gpu is None:
+        return "; with it engines can be built here, without a GPU"
+    return f"; it would serve {machine.gpu.name} ({machine.gpu.architecture})"
 
 
 def _purpose(machine: Machine, runtime: str) -> str:
@@ -108,10 +120,10 @@ def _other(machine: Machine, runtime: str) -> str | None:
     assert machine.gpu is not None
     other = "tensorrt" if runtime == "rtx" else "rtx"
     if serves(other, machine.gpu.number, None):
-        return f"take TensorRT {TITLES[other]}; {install_extra(FLAVOURS[other][1])}"
+        return f"TensorRT {TITLES[other]} does; {install_extra(FLAVOURS[other][1])}"
     if serves(runtime, machine.gpu.number, None):
         return install_extra(FLAVOURS[runtime][1])
-    return None
+    return 'pip install "tensorrt<10.5"' if VOLTA <= machine.gpu.number < TURING else None
 
 
 def _reinstall(machine: Machine, module: str, extra: str) -> str:

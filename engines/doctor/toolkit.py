@@ -6,7 +6,7 @@ from efdn.caches import VARIABLE
 from efdn.version import __version__
 from engines.doctor.finding import Finding, State
 from engines.doctor.machine import Machine
-from engines.doctor.remedies import install_extra
+from engines.doctor.remedies import SOURCE_FOLDER, install_extra
 from engines.doctor.versions import within
 
 TOPIC, CACHE_TOPIC = "efdn", "cache folder"
@@ -58,7 +58,7 @@ def _version(machine: Machine) -> Finding:
         remedy = install_extra("cpu")
     elif installed != __version__:
         state, text = State.NOTE, f"{__version__}, but installed as {installed}"
-        remedy = "in efdn's source folder: pip install ."
+        remedy = f"{SOURCE_FOLDER}\npip install ."
     return Finding(topic=TOPIC, name="version", state=state, text=text, remedy=remedy)
 
 
@@ -74,16 +74,23 @@ def _extras(machine: Machine) -> Finding:
     """Which extras have all of their packages; which to install is for the findings of engines to say."""
     names = [name for name in dict.fromkeys(needed.extra for needed in machine.requirements) if name not in LEFT_OUT]
     complete = [name for name in names if not machine.missing_for(name)]
-    others = [f"{name} lacks {', '.join(machine.missing_for(name))}" for name in names if name not in complete]
-    text = "; ".join(filter(None, (f"complete: {', '.join(complete) or 'none'}", *others)))
+    others = [_incomplete(machine, name) for name in names if name not in complete]
+    text = f"complete: {', '.join(complete) or 'none'}" + (f"; not: {', '.join(others)}" if others else "")
     if not names:
         text = "unknown, since efdn is not installed"
     return Finding(topic=TOPIC, name="extras", state=State.OK if complete else State.NOTE, text=text)
+
+
+def _incomplete(machine: Machine, extra: str) -> str:
+    """An extra, and what it lacks unless that is all of it."""
+    wanted = sum(needed.extra == extra for needed in machine.requirements)
+    lacking = machine.missing_for(extra)
+    return extra if len(lacking) == wanted else f"{extra} (lacks {' and '.join(lacking)})"
 
 
 def _model(machine: Machine) -> Finding:
     if not machine.broken_assets:
         return Finding(topic=TOPIC, name="packaged model", state=State.OK, text="whole: SHA-256 of all files right")
     text = f"damaged: {', '.join(machine.broken_assets)} missing or not as packaged"
-    remedy = "in a fresh copy of efdn's source folder: pip install --force-reinstall --no-deps ."
+    remedy = "in a fresh copy of efdn's source folder:\npip install --force-reinstall --no-deps ."
     return Finding(topic=TOPIC, name="packaged model", state=State.PROBLEM, text=text, remedy=remedy)

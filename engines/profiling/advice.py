@@ -93,7 +93,7 @@ def few(lane: Lane) -> Iterator[tuple[str, str]]:
     if count < FEW_RUNS:
         yield (
             "few runs",
-            f"{count} runs (under {FEW_RUNS}): p90 and above are little more than the maximum; raise --seconds",
+            f"{count} runs (under {FEW_RUNS}): p95 and p99 say little; raise --seconds",
         )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -70,18 +70,13 @@ class Settings:
         return {**asdict(self), "rounds": ROUNDS}
 
 
-def start_worker(environment: Mapping[str, str]) -> Worker:
-    """A worker in this Python."""
-    return Worker(environment=environment)
-
-
 def measure_shape(
     planned: Sequence[Planned],
     shape: Side,
     settings: Settings,
     *,
     report: Report = lambda share, phase: None,
-    start: Starter = start_worker,
+    start: Starter = Worker,
 ) -> ShapeProfile:
     """Measures all subjects at one shape.
 

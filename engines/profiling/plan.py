@@ -31,12 +31,14 @@ class Planned:
         subject: what a worker is to open.
         shapes: what its model takes, where its sidecar tells before it is opened.
         baseline: whether the others are compared with it.
+        python: interpreter of its worker; this one if None.
     """
 
     name: str
     subject: Subject
     shapes: tuple[ShapeRange, ...] | None = None
     baseline: bool = False
+    python: Path | None = None
 
     def takes(self, side: Side) -> bool:
         """Whether it takes pictures of that size, as far as is known."""

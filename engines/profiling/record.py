@@ -11,10 +11,11 @@ from efdn.shapes import Side
 from engines.nvidia_smi import GpuState, query_gpus
 from engines.profiling.advice import Warn, warnings_of
 from engines.profiling.machine import commit, load_average, machine, usable_cores
-from engines.profiling.measure import Report, Settings, measure_shape, start_worker
+from engines.profiling.measure import Report, Settings, measure_shape
 from engines.profiling.plan import Planned
 from engines.profiling.result import Lane, ShapeProfile
 from engines.profiling.runner import Starter
+from engines.worker.client import Worker
 
 SCHEMA = 1
 
@@ -73,7 +74,7 @@ def run_profile(
     *,
     command: Sequence[str] = (),
     report: Report = lambda share, phase: None,
-    start: Starter = start_worker,
+    start: Starter = Worker,
     only_fitting: bool = False,
 ) -> Profile:
     """Measures all subjects at all shapes.

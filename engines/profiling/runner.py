@@ -27,7 +27,8 @@ CACHES = ("EFDN_CACHE", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "CUDA_CAC
 GPU_LOAD_S = 0.5
 """How long the GPU has been at work when it is asked for its clocks."""
 
-Starter = Callable[[Mapping[str, str]], Worker]
+Starter = Callable[["Path | None", Mapping[str, str]], Worker]
+"""Takes an interpreter, this one if None, and further variables of environment."""
 
 
 class Runner:
@@ -37,7 +38,7 @@ class Runner:
         planned: what to run.
         job: on what.
         folder: an empty one for caches and results; it must exist.
-        start_worker: starts a process with further variables of environment.
+        start_worker: starts a process.
     """
 
     def __init__(self, planned: Planned, job: Job, folder: Path, start_worker: Starter) -> None:
@@ -135,7 +136,7 @@ class Runner:
             worker.kill()
 
     def _start(self, environment: Mapping[str, str]) -> Start:
-        worker = self._worker = self._start_worker(environment)
+        worker = self._worker = self._start_worker(self.planned.python, environment)
         opened = self._opened = worker.open(self.planned.subject)
         if opened.largest_batch is not None and self._job.batch > opened.largest_batch:
             raise EngineError(f"{opened.model} takes {opened.largest_batch} at once, asked for {self._job.batch}")

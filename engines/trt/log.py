@@ -62,11 +62,12 @@ def _make_logger(trt: ModuleType) -> Any:
             self.messages: Messages | None = None
 
         def log(self, level: Any, text: str) -> None:
-            if self.messages is None:
+            messages = self.messages  # Once: an engine on another thread may stop listening meanwhile.
+            if messages is None:
                 return
             if level in failures:
-                self.messages.errors.append(text)
+                messages.errors.append(text)
             elif level == severity.VERBOSE:
-                self.messages.details.extend(text.splitlines())
+                messages.details.extend(text.splitlines())
 
     return Logger()

@@ -29,6 +29,12 @@ SERVE = "import sys; sys.path[:] = filter(None, sys.path); from engines.worker.s
 """Not `-m`: that would look for modules in the working folder first, whatever lies there under a name like ours."""
 
 
+def source_environment(further: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables for another process, this one's and further ones, so that its Python finds `efdn` and `engines`."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, **(further or {})}
+
+
 class Worker:
     """A process with one engine. A context manager; leaving it ends the process.
 
@@ -41,7 +47,6 @@ class Worker:
     """
 
     def __init__(self, python: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         self.started = time.perf_counter()
         try:
             self._process = subprocess.Popen(
@@ -52,7 +57,7 @@ class Worker:
                 text=True,
                 encoding="utf-8",
                 errors="replace",
-                env={**os.environ, "PYTHONPATH": path, **(environment or {})},
+                env=source_environment(environment),
             )
         except OSError as error:
             raise WorkerError(f"{python or sys.executable} does not start: {error.strerror or error}") from error
@@ -87,6 +92,14 @@ class Worker:
     def write_output(self, path: Path) -> None:
         """Writes the last result, (N, H, W, 3) uint8, as a NumPy file."""
         self.ask("output", path=str(path.resolve()))
+
+    def write_floats(self, path: Path) -> None:
+        """Runs once more and writes (N, 3, H, W) floats in 0..255, not rounded, as a NumPy file.
+
+        Raises:
+            EngineError: the engine gives bytes.
+        """
+        self.ask("floats", path=str(path.resolve()))
 
     def layers(self, runs: int) -> list[dict[str, Any]]:
         """Mean times of the network's parts: name, kind, ms."""

@@ -48,6 +48,7 @@ class Server:
             "prepare": self._prepare,
             "run": self._run,
             "output": self._output,
+            "floats": self._floats,
             "layers": self._layers,
             "memory": self._memory,
             "close": self._close,
@@ -109,6 +110,15 @@ class Server:
         assert self._result is not None
         np.save(Path(path), self._result)
         return {"shape": list(self._result.shape)}
+
+    def _floats(self, path: str) -> dict[str, Any]:
+        """Runs once more and writes (N, 3, H, W) floats in 0..255, not rounded; only of engines that give floats."""
+        engine, pictures = self._open_engine(), self._prepared()
+        if engine.outputs[0].picture:
+            raise UsageError(f"{engine.model.name} gives bytes, not floats: take one exported with --io float32")
+        (output,) = engine.infer({engine.inputs[0].name: as_input(engine, pictures)}).values()
+        np.save(Path(path), output.astype(np.float32) * np.float32(255 / engine.model.data_range))
+        return {"shape": list(output.shape)}
 
     def _layers(self, runs: int) -> dict[str, Any]:
         engine, pictures = self._open_engine(), self._prepared()

@@ -1,0 +1,172 @@
+"""The GPU check where there is no GPU: how it judges, what it leaves out, and that all of it can be gone through."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.gpu_check import run
+from benchmarks.gpu_check.__main__ import main
+from benchmarks.gpu_check.builds import Build, build_engines
+from benchmarks.gpu_check.exactness import Exactness
+from benchmarks.gpu_check.files import SHAPES, GraphFile, graphs
+from benchmarks.gpu_check.interpreters import Interpreter, look_at
+from benchmarks.gpu_check.record import table, thinned
+from benchmarks.gpu_check.subjects import subjects
+from benchmarks.gpu_check.targets import Verdict, bound_ms, judge
+from efdn.errors import UsageError
+from engines.profiling.comparison import Difference
+from engines.profiling.result import Lane, ShapeProfile
+from engines.worker.subject import Sample, Subject
+from tests.conftest import has_gpu
+
+PICTURES = GraphFile(shape=(339, 510), io="uint8")
+
+
+def python(**changes: Any) -> Interpreter:
+    values: dict[str, Any] = {"command": Path("python"), "version": "3.12.3", "packages": {}, "broken": {}}
+    return Interpreter(**{**values, "torch_cuda": False, "providers": (), **changes})
+
+
+def lane(name: str, compute: float, *, end_to_end: float | None = None, levels: int = 1) -> Lane:
+    sample = Sample(end_to_end=end_to_end or compute, infer=compute, compute=compute, h2d=0.1, d2h=0.2, enqueue=0.05)
+    difference = Difference(grey_levels=levels, differing_share=0.01, psnr_db=60.0)
+    return Lane(name=name, subject=Subject(), rounds=((sample,) * 3,) * 2, difference=difference)
+
+
+def profile(*lanes: Lane, shape: tuple[int, int] = (339, 510)) -> ShapeProfile:
+    return ShapeProfile(shape=shape, batch=1, lanes=lanes, reference=lanes[0].name)
+
+
+BASELINE = lane("pytorch-published", 40.0)
+
+
+def verdict(found: tuple[Verdict, ...], words: str) -> Verdict:
+    (one,) = [entry for entry in found if words in entry.target]
+    return one
+
+
+@pytest.mark.parametrize(("ms", "met"), [(5.0, True), (5.1, False)])
+def test_eight_times_as_fast_is_asked_for(ms: float, met: bool) -> None:
+    found = judge([profile(BASELINE, lane("tensorrt rtx uint8", ms))], [], "NVIDIA GeForce RTX 3090")
+    assert verdict(found, "8x").met is met
+    assert f"{40 / ms:.2f}x" in verdict(found, "8x").measured
+
+
+def test_the_bound_is_that_of_the_bytes_at_the_peak_of_the_gpu() -> None:
+    # The arithmetic of 40.8 kB a pixel at 936 GB/s.
+    shape = profile(BASELINE, lane("tensorrt rtx uint8", 15.0))
+    assert bound_ms(shape, "NVIDIA GeForce RTX 3090") == pytest.approx(7.54, abs=0.01)
+    assert verdict(judge([shape], [], "NVIDIA GeForce RTX 3090"), "bound").met is True
+    assert verdict(judge([shape], [], "NVIDIA H200"), "bound").met is False
+    assert verdict(judge([shape], [], "some GPU"), "bound").met is None
+
+
+@pytest.mark.parametrize(("psnr", "finite", "met"), [(66.0, True, True), (64.0, True, False), (None, False, False)])
+def test_floats_are_held_to_65_db(psnr: float | None, finite: bool, met: bool) -> None:
+    exactness = [
+        Exactness(name="pytorch-published"),
+        Exactness(name="tensorrt tensorrt float32", psnr_db=psnr, max_error=0.01, finite=finite),
+    ]
+    assert verdict(judge([], exactness, None), "65 dB").met is met
+
+
+@pytest.mark.parametrize(("levels", "end_to_end", "met"), [(1, 23.9, True), (2, 24.1, False)])
+def test_levels_and_overhead_are_judged_at_a_frame(levels: int, end_to_end: float, met: bool) -> None:
+    engine = lane("tensorrt tensorrt uint8", 20.0, end_to_end=end_to_end, levels=levels)
+    found = judge([profile(BASELINE, engine, shape=(720, 1280))], [], None)
+    assert verdict(found, "1 level").met is met
+    assert verdict(found, "20%").met is met
+
+
+def test_nothing_is_met_that_was_not_measured() -> None:
+    failed = Lane(name="tensorrt rtx uint8", subject=Subject(), error="no usable NVIDIA GPU here")
+    for profiles in ([], [profile(BASELINE, failed)]):
+        found = judge(profiles, [], "NVIDIA GeForce RTX 4090")
+        assert {entry.met for entry in found} == {None}
+        assert all(entry.measured.startswith("not measured: ") for entry in found)
+
+
+def test_no_speed_up_is_claimed_over_another_baseline() -> None:
+    found = judge([profile(lane("pytorch", 40.0), lane("tensorrt rtx uint8", 1.0))], [], None)
+    assert verdict(found, "8x").met is None
+
+
+def test_the_table_shows_failures_and_what_is_absent() -> None:
+    failed = Lane(name="onnxruntime-cuda", subject=Subject(), error="CUDA is missing\nmore")
+    shape = profile(BASELINE, lane("tensorrt rtx uint8", 5.0), failed)
+    text = table("A GPU", [shape], judge([shape], [], None), ["TensorRT: none", "TensorRT: none"], None)
+    assert "| tensorrt rtx uint8 | 5.000 ms | 5.000 | 5.000 | 0.100 | 0.200 | 0.050 | 8.00x | 1 |" in text
+    assert "| onnxruntime-cuda | did not run: CUDA is missing | | | | | | | |" in text
+    assert text.count("- TensorRT: none") == 1
+    assert "| open |" in text
+
+
+def test_raw_times_are_thinned_evenly_and_say_so() -> None:
+    content = {"engines": [{"rounds_ms": {"compute": [[float(n) for n in range(500)]] * 2, "h2d": [[], []]}}]}
+    (engine,) = thinned(content)["engines"]
+    assert engine["raw_every"] == 5
+    assert engine["rounds_ms"]["compute"] == [[float(n) for n in range(0, 500, 5)]] * 2
+
+
+def test_pythons_are_looked_at_and_a_wrong_one_is_said() -> None:
+    (here,) = look_at([Path(sys.executable)])
+    assert here.has("numpy", "torch", "onnxruntime")
+    assert not here.has("numpy", "no_such_package")
+    assert "command" not in here.as_json()
+    with pytest.raises(UsageError, match="--python no-such-python does not run"):
+        look_at([Path("no-such-python")])
+
+
+def test_each_engine_runs_in_the_python_that_has_it() -> None:
+    torch = python(command=Path("one"), packages={"torch": "2.11.0"}, torch_cuda=True)
+    trt = python(command=Path("two"), packages={"tensorrt": "8.6.0", "cuda": "13"})
+    engine = Build(graph=PICTURES, runtime="tensorrt", python=trt, engine=Path("e.engine"))
+    missing = Build(graph=GraphFile(shape=(339, 510), io="float32"), runtime="tensorrt", python=trt, engine=None)
+    planned, absent = subjects([torch, trt], [engine, missing], (339, 510), rehearsal=False)
+    where = {entry.name: str(entry.python) for entry in planned}
+    assert where["pytorch-published"] == "one"
+    assert where["tensorrt tensorrt uint8"] == where["tensorrt tensorrt uint8, no graph"] == "two"
+    assert [entry.subject.options.cuda_graph for entry in planned[-2:]] == [True, False]
+    assert planned[0].baseline
+    assert any("ONNX Runtime with CUDA" in reason for reason in absent)
+    assert any("float32" in reason for reason in absent)
+
+
+def test_what_matters_most_is_built_first_and_time_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert graphs()[0].shape == (339, 510)
+    assert {graph.shape for graph in graphs()} == set(SHAPES)
+    trt = python(packages={"tensorrt": "8.6.0", "cuda": "13"})
+    without_bindings = python(packages={"tensorrt": "8.6.0"})
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("no time is left"))
+    found = build_engines([trt, without_bindings], graphs(), tmp_path, "sm90", time.monotonic())
+    assert [build.error for build in found] == ["no time was left"] * 4
+
+
+def test_without_a_gpu_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if has_gpu():
+        pytest.skip("there is a GPU")
+    assert main(["--results", str(tmp_path / "results")]) == 1
+    assert "no NVIDIA GPU here" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.slow
+def test_a_rehearsal_goes_through_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "query_gpus", lambda: ())
+    assert main(["--rehearse", "--seconds", "0.05", "--results", str(tmp_path)]) == 0
+    content = json.loads((tmp_path / "gpu_rehearsal.json").read_text(encoding="utf-8"))
+    assert content["rehearsal"] is True
+    names = [engine["name"] for engine in content["profiles"][0]["engines"]]
+    assert names == ["pytorch-published", "pytorch", "onnxruntime-cpu"]
+    exactness = {entry["name"]: entry for entry in content["exactness"]}
+    # ONNX Runtime's graph is another one, in FP32 too: 1e-5 of the range is 100 dB.
+    assert exactness["onnxruntime-cpu"]["psnr_db"] > 100
+    assert {entry["met"] for entry in content["targets"]} == {None}
+    assert "# Rehearsal without a GPU" in (tmp_path / "gpu_rehearsal.md").read_text(encoding="utf-8")
