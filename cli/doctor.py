@@ -22,7 +22,7 @@ app = new_app("Tell which engines run on this machine, and what is amiss.")
 def doctor(
     models: Annotated[
         Optional[list[Path]],
-        typer.Argument(metavar="[MODEL]...", help="Weights, ONNX files or TensorRT engines to try as well."),
+        typer.Argument(metavar="MODEL", help="Weights, ONNX files or TensorRT engines to try as well."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Run no engine: tell from what is installed.")] = False,
     everything: Annotated[
@@ -37,15 +37,14 @@ def doctor(
 
     Every engine is tried on a small picture, in a process of its own, and compared
     with the first one that runs. A TensorRT engine is tried where its file is given.
-    The exit code is 0 only if something can run. The output has no user names in it,
-    and is meant to be pasted into bug reports.
+    The exit code is 0 only if something can run, and every file that is given. The
+    output has no user names in it, and is meant to be pasted into bug reports.
     """
     if quick and models:
         raise UsageError("--quick runs nothing: leave it out to have model files tried")
     from cli.doctor_text import as_text
     from cli.progress import progress_bar
     from engines.doctor.examine import examine
-    from engines.doctor.remedies import in_one_line
     from engines.doctor.summary import as_json as plain_values
     from engines.doctor.summary import summarise
 
@@ -55,9 +54,9 @@ def doctor(
         typer.echo(json.dumps(plain_values(examination), indent=2))
     else:
         typer.echo(as_text(examination, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
-    summary = summarise(examination)
-    if not summary.running:
-        raise EngineError(f"no engine can run here: {in_one_line(summary.next)}")
+    failure = summarise(examination).failure
+    if failure is not None:
+        raise EngineError(failure)
 
 
 def entry() -> NoReturn:

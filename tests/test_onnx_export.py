@@ -18,8 +18,8 @@ from efdn.sidecar import read_sidecar
 from efdn.weights import load_network, save_network
 from export import verified_graph
 from export.checked_passes import checked_deploy
-from export.onnx_export import export_onnx
 from export.io_format import IOFormat
+from export.onnx_export import export_onnx
 from export.onnx_graph import write_onnx
 from export.options import OnnxOptions
 from export.precision import Precision

@@ -7,7 +7,6 @@ import gc
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from efdn.caches import cache_folder
 from efdn.errors import ArtefactError, DeviceMemoryError, EngineError, MissingExtraError, ShapeError
 from efdn.files import sha256_of_bytes
 from efdn.shapes import ShapeRange
-from efdn.sidecar import Sidecar, read_sidecar, sidecar_path, write_sidecar
+from efdn.sidecar import read_sidecar, sidecar_path, write_sidecar
 from engines.options import RunOptions
 from engines.protocol import Engine, StagedEngine
 from engines.select import choose_engine
@@ -27,44 +26,10 @@ from engines.trt.open import open_tensorrt
 from engines.trt.rebuild import rebuild_command
 from engines.upscale import upscale
 from tests.conftest import has_gpu, noise
-from tests.fakes.cuda import FakeDevice
-from tests.fakes.tensorrt import Behaviour, FakeTensorRT, make_plan
+from tests.fakes.machine import RANGE, VERSIONS, Machine
 from tests.test_sidecar import make_sidecar
 
 MODEL = Path("model.engine")
-VERSIONS = {"rtx": "1.7.1.116", "tensorrt": "10.9.0"}
-RANGE = (ShapeRange(min=(13, 13), opt=(20, 24), max=(64, 80)),)
-
-
-@dataclass
-class Machine:
-    """A fake GPU, the TensorRT on it and what it does."""
-
-    runtime: str
-    device: FakeDevice
-    behaviour: Behaviour
-
-    def write(
-        self,
-        shapes: tuple[ShapeRange, ...] = RANGE,
-        *,
-        picture: bool = True,
-        batch: int = 1,
-        targets: tuple[str, ...] = ("sm86",),
-        version: str | None = None,
-    ) -> Sidecar:
-        """Writes an engine and its sidecar."""
-        version = version or VERSIONS[self.runtime]
-        plan = make_plan(shapes, runtime=self.runtime, version=version, targets=targets, picture=picture, batch=batch)
-        sidecar = make_sidecar(
-            sha256=sha256_of_bytes(plan), shapes=shapes, batch=batch, io="uint8" if picture else "float32"
-        )
-        assert sidecar.build is not None
-        build = dataclasses.replace(sidecar.build, runtime=self.runtime, tensorrt_version=version, gpu_targets=targets)
-        sidecar = dataclasses.replace(sidecar, build=build)
-        write_sidecar(sidecar_path(MODEL), sidecar)
-        MODEL.write_bytes(plan)
-        return sidecar
 
 
 @pytest.fixture(params=["rtx", "tensorrt"])
@@ -75,14 +40,12 @@ def runtime(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def machine(runtime: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Machine]:
     monkeypatch.setenv("EFDN_CACHE", str(tmp_path / "cache"))
-    device, behaviour = FakeDevice(), Behaviour()
-    module = FakeTensorRT(device, behaviour, rtx=runtime == "rtx", version=VERSIONS[runtime])
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(opening, "open_device", lambda provider: device)
-    yield Machine(runtime, device, behaviour)
+    result = Machine(runtime)
+    result.install(monkeypatch)
+    yield result
     gc.collect()
-    if not device.stream:
-        assert device.leaks() == []
+    if not result.device.stream:
+        assert result.device.leaks() == []
 
 
 only_rtx = pytest.mark.parametrize("runtime", ["rtx"], indirect=True)
@@ -129,7 +92,7 @@ def test_a_batch_is_the_pictures_one_by_one(machine: Machine) -> None:
         for count in (4, 1, 3):
             x = pictures(count, 20, 24)
             np.testing.assert_array_equal(run(engine, x), enlarged(x))
-        with pytest.raises(ShapeError, match=r"takes 1\.\.4 pictures at once, got 5"):
+        with pytest.raises(ShapeError, match=r"takes input uint8 \(1\.\.4, .* it does not take input uint8 \(5, "):
             run(engine, pictures(5, 20, 24))
 
 
@@ -199,13 +162,13 @@ def test_the_smallest_profile_that_fits_is_chosen(machine: Machine) -> None:
 def test_what_no_profile_takes_is_said_with_both_sides(machine: Machine) -> None:
     machine.write()
     with open_tensorrt(MODEL) as engine:
-        with pytest.raises(ShapeError, match="takes pictures of 13x13 to 64x80, this one has 65x20"):
+        with pytest.raises(ShapeError, match=r"takes input uint8 \(1, 13\.\.64, 13\.\.80, 3\), .* \(1, 65, 20, 3\)"):
             run(engine, pictures(1, 65, 20))
         with pytest.raises(ShapeError, match=r"13\.\.64x13\.\.80 .*this one has 129x20"):
             upscale(engine, noise(129, 20))
-        with pytest.raises(ShapeError, match=r"takes input \(uint8, 4 axes\), got input \(float32, 4 axes\)"):
+        with pytest.raises(ShapeError, match=r"it does not take input float32 \(1, 20, 20, 3\)"):
             run(engine, np.zeros((1, 20, 20, 3), np.float32))
-        with pytest.raises(ShapeError, match="got nothing"):
+        with pytest.raises(ShapeError, match="does not take nothing"):
             engine.infer({})
         x = pictures(1, 20, 20)
         np.testing.assert_array_equal(run(engine, x), enlarged(x))
@@ -247,6 +210,17 @@ def test_closing_twice_is_allowed_and_using_it_then_is_not(machine: Machine) -> 
         run(engine, pictures(1, 20, 20))
     gc.collect()
     assert machine.device.leaks() == []
+
+
+def test_what_falls_between_profiles_is_refused(machine: Machine) -> None:
+    sides = [ShapeRange(min=side, opt=side, max=side) for side in ((20, 20), (40, 64))]
+    machine.write(tuple(sides))
+    with open_tensorrt(MODEL) as engine:
+        with pytest.raises(ShapeError, match="takes pictures of 20x20, 40x64, this one has 30x30"):
+            run(engine, pictures(1, 30, 30))
+        for side in ((40, 64), (20, 20)):
+            x = pictures(1, *side)
+            np.testing.assert_array_equal(run(engine, x), enlarged(x))
 
 
 # CUDA graphs
@@ -512,7 +486,7 @@ def test_a_missing_tensorrt_names_the_extra(machine: Machine, monkeypatch: pytes
 def test_without_a_gpu_the_real_module_is_not_asked_to_deserialise() -> None:
     import tensorrt_rtx
 
-    Machine("rtx", FakeDevice(), Behaviour()).write(version=tensorrt_rtx.__version__)
+    Machine("rtx").write(version=tensorrt_rtx.__version__)
     with pytest.raises(EngineError, match=r"no usable NVIDIA GPU.*leave --model out"):
         open_tensorrt(MODEL)
 
@@ -530,5 +504,5 @@ def test_the_rebuild_command_says_all_that_is_not_the_default() -> None:
 
 
 def test_an_engine_written_by_the_fake_reads_back() -> None:
-    written = Machine("rtx", FakeDevice(), Behaviour()).write()
+    written = Machine("rtx").write()
     assert read_sidecar(MODEL) == written

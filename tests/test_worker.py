@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,11 @@ TINY = Job(shape=(16, 20))
 
 
 @pytest.fixture(scope="module")
-def cpu() -> Worker:
+def cpu() -> Iterator[Worker]:
     """A worker with ONNX Runtime; tests leave it open."""
     with Worker() as worker:
         worker.open(CPU)
-        yield worker  # type: ignore[misc]
+        yield worker
 
 
 def pretend(tmp_path: Path, script: str) -> Path:
@@ -119,9 +120,13 @@ def test_modules_in_the_working_folder_are_not_taken_for_ours(tmp_path: Path) ->
 
 
 def test_what_a_start_up_file_prints_is_no_answer(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text("print('hello\\n[1]\\nand', end='', flush=True)")
-    with Worker(environment={"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])}) as worker:
+    (tmp_path / "sitecustomize.py").write_text(
+        "print('hello\\n[1]\\nand', end='', flush=True); open('seen', 'w').close()"
+    )
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
+    with Worker(environment={"PYTHONPATH": path}) as worker:
         assert worker.open(CPU).engine == "onnxruntime-cpu"
+    assert Path("seen").exists()
 
 
 @posix

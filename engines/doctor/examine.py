@@ -40,6 +40,7 @@ FINDERS: tuple[Callable[[Machine], list[Finding]], ...] = (
 )
 
 Progress = Callable[[float, str], None]
+Ask = Callable[[str], dict[str, Any]]
 Tasks = dict[str, Callable[[], Any]]
 
 
@@ -77,6 +78,7 @@ def examine(
     quick: bool = False,
     progress: Progress = lambda share, what: None,
     attempt: Attempt = attempt,
+    ask: Ask = ask,
 ) -> Examination:
     """Looks at this machine and tries its engines.
 
@@ -85,7 +87,8 @@ def examine(
         everything: whether to try engines too that are only there on request.
         quick: whether to try none, and tell from what is installed.
         progress: is told the share done and what has been.
-        attempt: tries an engine; stands in for it in tests.
+        attempt: tries an engine; tests have one of their own.
+        ask: asks a probe; likewise.
 
     Raises:
         EngineError: a model file is missing or of no known kind.

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, distributions, metadata, requires
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,6 @@ DISTRIBUTION = "efdn"
 ROOT = Path(__file__).parents[2]
 PROBE_LIMIT_S = 120
 NVIDIA_VENDOR, DISPLAY_CLASS = "0x10de", "0x03"
-
-Answer = Callable[[str], "dict[str, Any]"]
 
 
 def installed_probes() -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from efdn.version import __version__
 from engines.doctor.examine import Examination
 from engines.doctor.readiness import build_command, ready_runtimes
-from engines.doctor.remedies import install_extra
+from engines.doctor.remedies import in_one_line, install_extra
 from engines.doctor.verdicts import Verdict
 from engines.registry import find_engine
 
@@ -30,12 +31,14 @@ class Summary:
         preferred: the one that is used unless another is asked for.
         because: why it is.
         next: commands to go on with.
+        failure: what did not run of what had to, in one line; None if nothing.
     """
 
     running: tuple[str, ...]
     preferred: str | None
     because: str
     next: tuple[str, ...]
+    failure: str | None
 
 
 def summarise(examination: Examination) -> Summary:
@@ -49,6 +52,7 @@ def summarise(examination: Examination) -> Summary:
         preferred=None if preferred is None else _name(preferred),
         because="" if preferred is None else _because(examination, preferred),
         next=_next(examination, preferred),
+        failure=_failure(examination, good, _next(examination, preferred)),
     )
 
 
@@ -69,7 +73,7 @@ def as_json(examination: Examination) -> dict[str, Any]:
         "preferred": summary.preferred,
         "because": summary.because,
         "next": list(summary.next),
-        "exit_code": 0 if summary.running else 1,
+        "exit_code": 0 if summary.failure is None else 1,
     }
 
 
@@ -88,6 +92,15 @@ def _because(examination: Examination, preferred: Verdict) -> str:
     usual = (verdict for verdict in examination.verdicts if verdict.model is None and _packaged(verdict))
     names = [verdict.engine for verdict in usual if not find_engine(verdict.engine).on_request]
     return f"it is the first that runs of {', '.join(names)}"
+
+
+def _failure(examination: Examination, good: Sequence[Verdict], commands: Sequence[str]) -> str | None:
+    """Why the exit code is not 0: nothing runs, or a file that was given does not."""
+    if not good:
+        return f"no engine can run here: {in_one_line(commands)}"
+    given = dict.fromkeys(verdict.model for verdict in examination.verdicts if verdict.model is not None)
+    idle = [name for name in given if all(verdict.model != name for verdict in good)]
+    return f"{', '.join(idle)} cannot run here: the reasons stand under engines" if idle else None
 
 
 def _next(examination: Examination, preferred: Verdict | None) -> tuple[str, ...]:

@@ -123,9 +123,15 @@ def _failed(machine: Machine, trial: Trial, name: str | None) -> Verdict:
         return _verdict(entry.name, name, outcome, NO_GPU if about_it else f"{reason}; it also {NO_GPU}")
     fault = engine_fault(machine, entry) if name is None else None
     if fault is not None:  # It knows the machine, where the engine knows only what failed.
-        text = reason if fault[0] in reason else f"{reason}; {fault[0]}"
-        return _verdict(entry.name, name, outcome, text, fault[1])
+        return _verdict(entry.name, name, outcome, _both(reason, fault[0]), fault[1])
     return _verdict(entry.name, name, outcome, reason, remedy)
+
+
+def _both(reason: str, fault: str) -> str:
+    """What the engine says and what is known of the machine, but not the same twice."""
+    if "not installed" in reason and "not installed" in fault:
+        return fault
+    return reason if fault in reason else f"{reason}; {fault}"
 
 
 def _verdict(

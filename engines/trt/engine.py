@@ -16,6 +16,7 @@ from efdn.errors import EngineError, ShapeError
 from efdn.shapes import ShapeRange
 from efdn.sidecar import Sidecar
 from engines.cuda.device import CudaDevice
+from engines.feeds import check_feeds
 from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import (
     PICTURE_DTYPE,
@@ -112,8 +113,9 @@ class TensorRTEngine(StagedEngine):
     def bind(self, feeds: Feeds) -> None:
         if self._context is None:
             raise EngineError(f"{self.model.name} is closed: open it again")
+        check_feeds(self.model.name, self.inputs, feeds)
         for spec in self.inputs:
-            value = self._checked(spec, feeds)
+            value = feeds[spec.name]
             self._choose_profile(_sides_of(spec, value))
             if not self._context.set_input_shape(spec.name, tuple(value.shape)):
                 raise ShapeError(f"{self.model.name} does not take {spec.name} {tuple(value.shape)}")
@@ -248,17 +250,6 @@ class TensorRTEngine(StagedEngine):
 
     def _place(self, name: str, size: int) -> None:
         self._context.set_tensor_address(name, self._buffers.address(name, size))
-
-    def _checked(self, spec: TensorSpec, feeds: Feeds) -> NDArray[Any]:
-        """The array for an input; of another type or rank TensorRT would read whatever bytes lie there."""
-        value = feeds.get(spec.name)
-        if value is None or value.dtype != spec.dtype or value.ndim != len(spec.dims):
-            wanted = ", ".join(f"{spec.name} ({spec.dtype}, {len(spec.dims)} axes)" for spec in self.inputs)
-            got = ", ".join(f"{name} ({array.dtype}, {array.ndim} axes)" for name, array in feeds.items())
-            raise ShapeError(f"{self.model.name} takes {wanted}, got {got or 'nothing'}")
-        if not spec.dims[0].accepts(value.shape[0]):
-            raise ShapeError(f"{self.model.name} takes {spec.dims[0]} pictures at once, got {value.shape[0]}")
-        return value
 
     def _choose_profile(self, sides: tuple[int, int]) -> None:
         """Switches to the smallest profile that takes a picture of these sides."""
