@@ -34,7 +34,7 @@ def infer(
         ),
     ] = None,
     engine: Annotated[
-        str, typer.Option("--engine", "-e", help="auto, tensorrt, onnxruntime-cuda, onnxruntime-cpu or pytorch.")
+        str, typer.Option("--engine", "-e", help="auto, tensorrt, onnxruntime-cuda, onnxruntime-cpu, openvino, pytorch ...")
     ] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it is there.")] = False,
     max_pixels: Annotated[
@@ -47,7 +47,8 @@ def infer(
     """Upscale a picture with EFDN, by default four times.
 
     The engine is chosen in this order: a TensorRT engine given with --model,
-    ONNX Runtime on CUDA, ONNX Runtime on the CPU, PyTorch.
+    ONNX Runtime on CUDA, ONNX Runtime on the CPU, OpenVINO, PyTorch. What runs
+    here, and what is missing for the others, is what efdn-doctor tells.
     """
     if max_pixels < 1:
         raise UsageError(f"--max-pixels must be at least 1, got {max_pixels}")

@@ -146,9 +146,9 @@ def check_targets(json_file: Path | None, page: Path | None, *, overwrite: bool)
     """Raises OutputError for files that cannot or must not be written; asked before any work."""
     from efdn.files import check_target
 
-    endings = {json_file: (".json",), page: (".html", ".htm")}
-    for path, allowed in endings.items():
-        if path is None or (path == STDOUT and path is json_file):
+    wanted = [(None if json_file == STDOUT else json_file, (".json",)), (page, (".html", ".htm"))]
+    for path, allowed in wanted:
+        if path is None:
             continue
         if path.suffix.lower() not in allowed:
             raise OutputError(f"cannot write {path}: expected a name ending in {' or '.join(allowed)}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Protocol
 
-from efdn.errors import ExportError
+from efdn.errors import EngineError, ExportError
 from efdn.shapes import ShapeRange
 from engines.cuda.open import open_device
 from engines.protocol import INPUT
@@ -154,7 +154,11 @@ class StandardBuilder:
 
     def __init__(self) -> None:
         self._trt = load_flavour(self.runtime, "Building this engine")
-        device = open_device()
+        try:
+            device = open_device()
+        except EngineError as error:
+            reason = str(error).split(": ")[0]
+            raise EngineError(f"{reason}, and standard TensorRT builds on the GPU alone: use --runtime rtx") from error
         self.targets: tuple[str, ...] = (device.architecture,)
         self.usual_targets = False
         device.close()

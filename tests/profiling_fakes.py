@@ -16,6 +16,8 @@ from engines.profiling.result import Lane, ShapeProfile, Start
 from engines.worker.client import Worker
 from engines.worker.subject import Job, Memory, Opened, Sample, Subject
 
+Maker = Callable[[float], Sample]
+
 OPENED = Opened(
     engine="fake",
     detail="in memory",
@@ -32,12 +34,8 @@ OPENED = Opened(
 
 def sample(compute: float, **others: float) -> Sample:
     """A run whose conversions take a millisecond."""
-    return Sample(
-        end_to_end=compute + 1 + sum(others.get(key, 0) for key in ("h2d", "d2h")),
-        infer=compute,
-        compute=compute,
-        **others,
-    )
+    copies = others.get("h2d", 0) + others.get("d2h", 0)
+    return Sample(end_to_end=compute + 1 + copies, infer=compute, compute=compute, **others)
 
 
 @dataclass
@@ -138,11 +136,12 @@ def planned(*names: str) -> tuple[Planned, ...]:
 
 def lane(name: str, rounds: Sequence[Sequence[float]], **fields: Any) -> Lane:
     """A lane whose network took these milliseconds."""
+    make: Maker = fields.pop("make", sample)
     return Lane(
         name=name,
         subject=Subject(engine=name),
         opened=fields.pop("opened", OPENED),
-        rounds=tuple(tuple(map(fields.pop("make", sample), times)) for times in rounds),
+        rounds=tuple(tuple(map(make, times)) for times in rounds),
         **fields,
     )
 
@@ -155,8 +154,6 @@ def shape_profile(*lanes: Lane) -> ShapeProfile:
 
 
 START = Start(total_ms=1000.0, open_ms=700.0, first_ms=200.0)
-
-Maker = Callable[[float], Sample]
 
 
 def staged(enqueue: float) -> Maker:

@@ -344,7 +344,7 @@ def test_every_remedy_that_installs_an_extra_says_where() -> None:
 
 
 def test_homes_do_not_get_into_findings() -> None:
-    reason = f"OSError: {Path.home() / 'x' / 'lib.so'}, /home/jane/lib.so, C:\\Users\\jane\\x.dll, 'C:\\\\Users\\\\jane\\\\y'"
+    reason = f"OSError: {Path.home() / 'lib.so'}, /home/jane/lib.so, C:\\Users\\jane\\x.dll, 'C:\\\\Users\\\\jane\\\\y'"
     text = found(with_packages(FULL, tensorrt=Package(failure=reason)), "TensorRT", "standard").text
     assert "jane" not in text
     assert str(Path.home()) not in text

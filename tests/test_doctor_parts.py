@@ -166,6 +166,7 @@ def test_texts_are_fit_to_be_shown() -> None:
     assert private("a\x1b[31m b\nc\u202e") == "a?[31m b c?"
     assert private("/home/jane/x and /Users/joe/y and C:\\Users\\joe\\z") == "~/x and ~/y and ~\\z"
     assert private("/homework/home/x") == "/homework/home/x"
+    assert private("'/mnt/c/Users/joe/x'") == "'~/x'"
     assert short_path(Path.home() / "cache") == str(Path("~/cache"))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = ("efdn", "engines", "export", "cli")
-HEAVY = ("torch", "onnx", "tensorrt", "tensorrt_rtx", "cuda", "pycuda", "safetensors")
+HEAVY = ("torch", "onnx", "tensorrt", "tensorrt_rtx", "cuda", "pycuda", "openvino", "safetensors")
 
 # Runs a command in a Python where the heavy packages cannot be imported, and tells what was.
 WITHOUT_HEAVY = f"""
@@ -48,6 +48,8 @@ def imported(result: subprocess.CompletedProcess[str]) -> set[str]:
         "cli.export onnx --help",
         "cli.export trt --help",
         "cli.inspection --help",
+        "cli.profile --help",
+        "cli.doctor --help",
     ],
 )
 def test_help_needs_nothing_heavy_and_loads_little(line: str) -> None:
@@ -118,7 +120,7 @@ def test_lazy_names_of_the_package_resolve() -> None:
 
 def test_commands_are_installed() -> None:
     scripts = Path(sysconfig.get_path("scripts"))
-    for name in ("efdn-export", "efdn-infer", "efdn-inspect"):
+    for name in ("efdn-export", "efdn-infer", "efdn-inspect", "efdn-profile", "efdn-doctor"):
         found = next((path for path in (scripts / name, scripts / f"{name}.exe") if path.exists()), None)
         assert found is not None, f"{name} is not in {scripts}"
         assert subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout.startswith(

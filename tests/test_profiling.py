@@ -318,9 +318,8 @@ def test_without_starts_the_users_own_caches_are_used() -> None:
     [("open", 0, 0), ("prepare", 0, 0), ("run", 0, 0), ("run", 4, 3), ("output", 0, ROUNDS), ("memory", 0, ROUNDS)],
 )
 def test_an_engine_that_fails_does_not_stop_the_others(fails: str, after: int, rounds: int) -> None:
-    workers = Workers(
-        {"a": Behaviour(), "b": Behaviour(fails=fails, after=after, raises=WorkerError), "c": Behaviour()}
-    )
+    failing = Behaviour(fails=fails, after=after, raises=WorkerError)
+    workers = Workers({"a": Behaviour(), "b": failing, "c": Behaviour()})
     found = measure_shape(planned("a", "b", "c"), (16, 20), QUICK, start=workers)
     assert [entry.error for entry in found.lanes] == [None, "it broke", None]
     assert [len(entry.rounds) for entry in found.lanes] == [ROUNDS, rounds, ROUNDS]

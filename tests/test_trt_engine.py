@@ -127,6 +127,28 @@ def test_memory_is_reused_and_does_not_grow(machine: Machine) -> None:
         assert machine.device.pinned_bytes <= 5 * 64 * 64 * 3 * 16
 
 
+def test_results_may_be_found_by_the_garbage_collector_at_any_time(machine: Machine) -> None:
+    machine.write()
+    with open_tensorrt(MODEL) as engine:
+        for seed in range(50):
+            cycle: list[Any] = [run(engine, pictures(1, 20, 20, seed))]
+            cycle.append(cycle)
+            del cycle
+        before, gc_thresholds = machine.device.pinned_bytes, gc.get_threshold()
+        gc.set_threshold(1)  # In the midst of everything.
+        try:
+            for seed in range(50):
+                x = pictures(1, 20, 20, seed)
+                ring: list[Any] = [run(engine, x)]
+                np.testing.assert_array_equal(ring[0], enlarged(x))
+                ring.append(ring)
+                del ring
+        finally:
+            gc.set_threshold(*gc_thresholds)
+        gc.collect()
+        assert machine.device.pinned_bytes <= before
+
+
 def test_threads_wait_for_each_other(machine: Machine) -> None:
     machine.write()
     wrong: list[int] = []

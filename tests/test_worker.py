@@ -120,9 +120,8 @@ def test_modules_in_the_working_folder_are_not_taken_for_ours(tmp_path: Path) ->
 
 
 def test_what_a_start_up_file_prints_is_no_answer(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "print('hello\\n[1]\\nand', end='', flush=True); open('seen', 'w').close()"
-    )
+    script = "print('hello\\n[1]\\nand', end='', flush=True); open('seen', 'w').close()"
+    (tmp_path / "sitecustomize.py").write_text(script)
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
     with Worker(environment={"PYTHONPATH": path}) as worker:
         assert worker.open(CPU).engine == "onnxruntime-cpu"

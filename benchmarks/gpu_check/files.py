@@ -38,8 +38,8 @@ class GraphFile:
 def graphs(shapes: tuple[Side, ...] = SHAPES) -> tuple[GraphFile, ...]:
     """All graphs, those that matter most first: the challenge's shape, which the targets speak of."""
     order = sorted(shapes, key=lambda side: side != (339, 510))
-    pictures = [GraphFile(shape=shape, io="uint8") for shape in order]
-    return (*pictures, GraphFile(shape=order[0], io="float32"))
+    first, *others = [GraphFile(shape=shape, io="uint8") for shape in order]
+    return (first, GraphFile(shape=order[0], io="float32"), *others)
 
 
 def prepare(folder: Path, shapes: tuple[Side, ...] = SHAPES) -> None:

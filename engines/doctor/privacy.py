@@ -6,7 +6,9 @@ import re
 import sys
 from pathlib import Path
 
-ANY_HOME = re.compile(r"(?:/home/|/Users/|[A-Za-z]:[\\/]{1,2}Users[\\/]{1,2})[^\\/\s'\":,;)]+", re.IGNORECASE)
+ANY_HOME = re.compile(
+    r"(?:(?<![\w.-])(?:/mnt/\w)?/(?:home|Users)/|[A-Z]:[\\/]{1,2}Users[\\/]{1,2})[^\\/\s'\":,;)]+", re.IGNORECASE
+)
 """The home of anybody, on Linux, macOS and Windows."""
 
 ENVIRONMENT, SOURCE = "<environment>", "<source>"

@@ -29,7 +29,10 @@ from engines.worker.client import Worker
 from engines.worker.picture import sample_pictures
 from engines.worker.subject import Job
 
-ROUNDS = 10
+ROUNDS, FEWEST_ROUNDS = 10, 5
+PATIENCE = 2.0
+"""Rounds beyond the fewest are left out once they have taken so many times as long as was asked for."""
+
 PAUSE_S = 0.02
 """Between slices: idle threads of the engine before spin for some milliseconds yet."""
 
@@ -44,7 +47,8 @@ class Settings:
     """How to measure.
 
     Attributes:
-        seconds: of steady state, for each subject at each shape; a subject whose runs are slow takes longer.
+        seconds: of steady state, for each subject at each shape; subjects whose runs are slow take longer, for
+            there are five rounds at least.
         warm_up_s: seconds of running before that.
         batch: pictures at once.
         starts: whether to time cold and warm starts.
@@ -125,7 +129,10 @@ def _run_rounds(runners: Sequence[Runner], settings: Settings, report: Report) -
         if runner.alive:
             report(STARTS_SHARE, f"warming up {runner.planned.name}")
             runner.warm_up(settings.warm_up_s)
+    started, budget = time.monotonic(), PATIENCE * settings.seconds * len(runners)
     for number, order in enumerate(turns(len(runners))):
+        if number >= FEWEST_ROUNDS and time.monotonic() - started > budget:
+            break
         for position, index in enumerate(order):
             runner = runners[index]
             if runner.alive:

@@ -12,7 +12,7 @@ from engines.profiling.advice import Warn
 from engines.profiling.distribution_chart import distribution_chart
 from engines.profiling.figures_table import figures_table, fitted, milliseconds
 from engines.profiling.layers_section import layers_section
-from engines.profiling.measure import ROUNDS
+from engines.profiling.measure import FEWEST_ROUNDS, ROUNDS
 from engines.profiling.record import Profile
 from engines.profiling.result import ShapeProfile
 from engines.profiling.stages_section import memory_section, stages_section, starts_section
@@ -41,7 +41,7 @@ DISTRIBUTION = (
 )
 METHOD = (
     "Every engine runs in a process of its own, started twice; the second process warms up for {warm_up:g} s and is "
-    "then measured for about {seconds:g} s in {rounds} rounds. In a round all engines take turns, in an order that "
+    "then measured for about {seconds:g} s in {rounds} rounds (at least {fewest}, where runs are slow). In a round all engines take turns, in an order that "
     "rotates, and each runs at least once. 'Times as fast' is the median over the rounds of the ratio of the two "
     "medians in that round, so that a machine whose speed drifts does not bend it. Percentiles are interpolated "
     "linearly between samples; cv is the standard deviation over the mean. Pictures a second are one call after the "
@@ -67,7 +67,7 @@ def profile_page(profile: Profile) -> str:
 
 def _method(profile: Profile) -> str:
     settings = profile.settings
-    text = METHOD.format(warm_up=settings.warm_up_s, seconds=settings.seconds, rounds=ROUNDS)
+    text = METHOD.format(warm_up=settings.warm_up_s, seconds=settings.seconds, rounds=ROUNDS, fewest=FEWEST_ROUNDS)
     return text if settings.starts else text.replace("started twice; the second process", "which")
 
 

@@ -16,6 +16,7 @@ from engines.profiling.comparison import Difference
 from engines.profiling.plan import Planned
 from engines.profiling.result import Lane, Start
 from engines.protocol import LayerTime
+from engines.registry import ENGINES
 from engines.select import AUTO
 from engines.upscale import Pixels
 from engines.worker.client import Worker
@@ -23,6 +24,8 @@ from engines.worker.subject import Job, Memory, Opened, Sample
 
 CACHES = ("EFDN_CACHE", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH")
 """Where engines, PyTorch's compiler and the CUDA driver keep what they compiled."""
+
+ON_GPU = {entry.name for entry in ENGINES if entry.extra == "gpu"}
 
 GPU_LOAD_S = 0.5
 """How long the GPU has been at work when it is asked for its clocks."""
@@ -100,7 +103,7 @@ class Runner:
         with self._guarded():
             worker = self._running
             self._memory = worker.memory()
-            if self._opened is not None and self._opened.staged:
+            if self._opened is not None and (self._opened.staged or self._opened.engine in ON_GPU):
                 self._gpu = _gpu_under_load(worker)
             if layers_s is not None:
                 slowest = max((sample.infer for samples in self._rounds for sample in samples), default=0.0)

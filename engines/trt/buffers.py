@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import threading
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,9 @@ class PinnedPool:
 
     def __init__(self, device: CudaDevice) -> None:
         self._device = device
-        self._free: list[Bytes] = []
-        self._guard = threading.Lock()
-        self._closed = False
+        # No lock: memory comes back whenever the garbage collector finds it, in the middle of any of these methods too.
+        self._free: deque[Bytes] = deque()
+        self._kept = KEPT
 
     def array(self, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         """A new array, uninitialised; it may outlive the pool."""
@@ -40,29 +40,35 @@ class PinnedPool:
 
     def close(self) -> None:
         """Frees what is not handed out; the rest is freed as it comes back."""
-        with self._guard:
-            self._closed = True
-            memories, self._free = self._free, []
-        for memory in memories:
-            self._device.unpin(memory)
+        self._kept = 0
+        self._free_surplus()
 
     def give_back(self, memory: Bytes) -> None:
         """Takes memory that no array looks into any more."""
-        with self._guard:
-            surplus = memory if self._closed else None
-            if not self._closed:
-                self._free.append(memory)
-                if len(self._free) > KEPT:
-                    surplus = self._free.pop(0)
-        if surplus is not None:
-            self._device.unpin(surplus)
+        self._free.append(memory)
+        self._free_surplus()
 
     def _taken(self, size: int) -> Bytes:
-        with self._guard:
-            for index, memory in enumerate(self._free):
-                if memory.nbytes == size:
-                    return self._free.pop(index)
+        for _ in range(len(self._free)):
+            memory = self._oldest()
+            if memory is None:
+                break
+            if memory.nbytes == size:
+                return memory
+            self._free.append(memory)
         return self._device.pin(size)
+
+    def _free_surplus(self) -> None:
+        while len(self._free) > self._kept:
+            memory = self._oldest()
+            if memory is not None:
+                self._device.unpin(memory)
+
+    def _oldest(self) -> Bytes | None:
+        try:
+            return self._free.popleft()
+        except IndexError:
+            return None
 
 
 class _Lease:
