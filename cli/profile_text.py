@@ -97,10 +97,10 @@ def _start(start: Start | None) -> list[str]:
 
 
 def _files(shape: ShapeProfile) -> Iterator[str]:
-    found = [("read the picture from", shape.decode_ms), ("write the result to", shape.encode_ms)]
-    said = [f"{milliseconds(median(times))} ms to {what} a PNG file" for what, times in found if times]
+    found = [("read the picture", shape.decode_ms), ("write the result", shape.encode_ms)]
+    said = [f"{milliseconds(median(times))} ms to {what}" for what, times in found if times]
     if said:
-        yield f"{INDENT}beside that: {', '.join(said)}"
+        yield f"{INDENT}beside that, as PNG files: {', '.join(said)}"
 
 
 def _notes(lane: Lane, *, layers: bool) -> Iterator[str]:
@@ -115,7 +115,7 @@ def _notes(lane: Lane, *, layers: bool) -> Iterator[str]:
     slowest = sorted(lane.layers, key=lambda layer: -layer.ms)[:MOST_LAYERS]
     yield f"{INDENT}{lane.name}: the slowest of {len(lane.layers)} layers, {milliseconds(total)} ms together"
     for layer in slowest:
-        yield f"{INDENT * 2}{milliseconds(layer.ms):>8}  {layer.ms / total if total else 0:4.0%}  {layer.name[:80]}"
+        yield f"{INDENT * 2}{milliseconds(layer.ms):>8}  {layer.ms / total if total else 0:4.0%}  {layer.name[:78]}"
 
 
 def _table(title: str, header: Sequence[str], rows: Sequence[tuple[str, list[str]]]) -> Iterator[str]:

@@ -139,9 +139,12 @@ def test_without_a_gpu_nothing_is_asked_for_but_what_helps() -> None:
 @pytest.mark.parametrize(
     ("changes", "remedy"),
     [
-        ({"nvidia_on_bus": True}, "install driver 580 or newer with your distribution's tool"),
+        ({"nvidia_on_bus": True}, "install NVIDIA driver 580 or newer (Ubuntu: sudo"),
         ({"nvidia_on_bus": True, "container": True}, "docker run --gpus all"),
-        ({"nvidia_on_bus": None, "system": "Windows"}, "only if there is an NVIDIA GPU: install driver 580 or newer"),
+        (
+            {"nvidia_on_bus": None, "system": "Windows"},
+            "only if there is an NVIDIA GPU: install NVIDIA driver 580 or newer",
+        ),
         ({"nvidia_on_bus": False, "subsystem": True}, "in Windows, not in WSL"),
     ],
 )
@@ -198,7 +201,7 @@ def test_hopper_is_not_served_by_tensorrt_for_rtx() -> None:
     rtx, standard = found(hopper, "TensorRT", "for RTX"), found(hopper, "TensorRT", "standard")
     assert rtx.state is State.NOTE
     assert rtx.text == "1.7.1.116 does not serve NVIDIA H100 (sm90)"
-    assert "TensorRT standard does" in str(rtx.remedy)
+    assert "take TensorRT standard instead:" in str(rtx.remedy)
     assert str(standard.remedy).splitlines()[-1] == 'pip install ".[gpu]"'
     reason, remedy = fault(hopper, "tensorrt")
     assert reason == "TensorRT standard is what suits this GPU: not installed"
@@ -255,6 +258,17 @@ def test_two_onnx_runtimes_are_a_problem_and_both_have_to_go() -> None:
     commands = str(found(without_gpu, "ONNX Runtime", "package").remedy).splitlines()
     assert commands[0] == "pip uninstall -y onnxruntime onnxruntime-directml"
     assert commands[-1] == 'pip install ".[cpu]"'
+
+
+def test_no_remedy_brings_a_second_onnx_runtime() -> None:
+    """The extra `gpu` has TensorRT, and an ONNX Runtime of its own."""
+    hopper = with_packages(replace(FULL, driver=driver("NVIDIA H100", "9.0")), tensorrt=None, cuda=None)
+    cpu_only = with_distributions(hopper, onnxruntime_gpu=None, onnxruntime="1.32.0")
+    for finding in findings_on(cpu_only):
+        if '".[gpu]"' in str(finding.remedy):
+            assert "pip uninstall -y onnxruntime\n" in str(finding.remedy), finding
+    assert "pip uninstall -y onnxruntime\n" in str(fault(cpu_only, "tensorrt")[1])
+    assert "uninstall" not in str(fault(hopper, "tensorrt")[1])
 
 
 def test_plug_ins_of_onnx_runtime_are_no_second_one() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from engines.doctor.finding import Finding, State
 from engines.doctor.machine import Machine
-from engines.doctor.remedies import install_extra, newer_driver
+from engines.doctor.remedies import install_extra, newer_driver, reinstall
 from engines.doctor.tensorrts import best_extra
 
 TOPIC = "CUDA for Python"
@@ -34,10 +34,10 @@ def _bindings(machine: Machine) -> Finding:
     if package is None:
         state, text = State.ABSENT, "not installed; only TensorRT engines need them"
         if machine.gpu is not None:
-            remedy = install_extra(best_extra(machine))
+            remedy = install_extra(machine, best_extra(machine))
     elif facts is None:
         state, text = State.PROBLEM, f"{version} is installed but does not load ({package.failure})"
-        remedy = f"pip uninstall -y cuda-bindings\n{install_extra(best_extra(machine))}"
+        remedy = reinstall(machine, ["cuda-bindings"], best_extra(machine))
     else:
         text = f"{version}, for CUDA {_runtime(facts) or '?'}"
         if facts["status"]:
@@ -54,7 +54,8 @@ def _failed(machine: Machine, facts: Mapping[str, Any], text: str) -> tuple[Stat
         return State.ABSENT, f"{text}; idle, for there is no driver ({code})", None
     if facts["status"] == DRIVER_TOO_OLD:
         wanted = int(facts["runtime"]) // 1000
-        remedy = f'{newer_driver(machine, wanted)}\nor: pip install "cuda-bindings<{wanted}"'
+        older = f'or, for a TensorRT built for CUDA {wanted - 1}:\npip install "cuda-bindings<{wanted}"'
+        remedy = f"{newer_driver(machine, wanted)}\n{older}"
         return State.PROBLEM, f"{text}, the driver serves {machine.driver.cuda_text}: too old ({code})", remedy
     return State.PROBLEM, f"{text}; {code}", "see the driver above: this is its answer"
 

@@ -21,7 +21,7 @@ from engines.doctor.tensorrts import find_tensorrts
 from engines.doctor.toolkit import find_cache, find_toolkit
 from engines.doctor.trials import Attempt, Trial, attempt
 from engines.doctor.verdicts import Verdict, expected, judged, weights_of
-from engines.registry import ENGINES, model_kind
+from engines.registry import ENGINES, EngineEntry, model_kind
 from engines.select import PACKAGED
 
 AT_ONCE = 2
@@ -107,13 +107,20 @@ def examine(
     machine = look_at_machine({name: answers[f"probe of {name}"] for name in probes})
     trials: list[Trial] = [answers[_title(name, model)] for name, model in pairs]
     trials.sort(key=lambda trial: trial.model is None)
-    references = _references(trials, attempt)
-    verdicts = [judged(machine, trial, _reference_for(trial, [*references, *trials])) for trial in trials]
+    verdicts = _verdicts(machine, trials, entries, attempt)
+    return Examination(machine=machine, findings=findings_on(machine), verdicts=verdicts, tried=not quick)
+
+
+def _verdicts(
+    machine: Machine, trials: Sequence[Trial], entries: Sequence[EngineEntry], attempt: Attempt
+) -> tuple[Verdict, ...]:
+    """Verdicts on engines that were tried and on those that were not, as `Examination` has them."""
+    others = [*_references(trials, attempt), *trials]
+    verdicts = [judged(machine, trial, _reference_for(trial, others)) for trial in trials]
     told = {trial.engine for trial in trials}
-    verdicts += [expected(machine, entry, tried=not quick) for entry in entries if entry.name not in told]
+    verdicts += [expected(machine, entry, tried=bool(trials)) for entry in entries if entry.name not in told]
     order = [entry.name for entry in ENGINES]
-    verdicts.sort(key=lambda verdict: (verdict.model is None, order.index(verdict.engine)))
-    return Examination(machine=machine, findings=findings_on(machine), verdicts=tuple(verdicts), tried=not quick)
+    return tuple(sorted(verdicts, key=lambda verdict: (verdict.model is None, order.index(verdict.engine))))
 
 
 def _title(engine: str, model: Path | None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from engines.doctor.finding import Finding, State
 from engines.doctor.machine import Machine
-from engines.doctor.remedies import install_extra, newer_driver
+from engines.doctor.remedies import install_extra, newer_driver, reinstall
 from engines.doctor.versions import within
 
 CUDA_BUILD = "pip uninstall -y torch\nthen the command for CUDA that pytorch.org shows under Get Started, Locally"
@@ -23,13 +23,13 @@ def _torch(machine: Machine) -> Finding:
     remedy = None
     if package is None:
         state, text = State.ABSENT, "not installed; exports and weights files need it, upscaling does not"
-        remedy = f"to export or run weights files, {install_extra('export')}"
+        remedy = f"to export or run weights files, {install_extra(machine, 'export')}"
     elif facts is None:
         state, text = State.PROBLEM, f"installed but does not load ({package.failure})"
-        remedy = f"pip uninstall -y torch\n{install_extra('export')}"
+        remedy = reinstall(machine, ["torch"], "export")
     elif not within(facts["version"], machine.range_of("torch")):
         state, text = State.PROBLEM, f"{facts['version']}, this toolkit takes {machine.range_of('torch')}"
-        remedy = install_extra("export")
+        remedy = install_extra(machine, "export")
     else:
         state, text, remedy = _build(machine, facts)
     return Finding(topic="PyTorch", name="torch", state=state, text=text, remedy=remedy)
@@ -76,7 +76,7 @@ def _openvino(machine: Machine) -> Finding:
         state, text = State.ABSENT, "not installed; an alternative to ONNX Runtime on the CPU"
     elif facts is None:
         state, text = State.PROBLEM, f"installed but does not load ({package.failure})"
-        remedy = f"pip uninstall -y openvino\n{install_extra('openvino')}"
+        remedy = reinstall(machine, ["openvino"], "openvino")
     else:
         wanted = machine.range_of("openvino")
         version = machine.distributions.get("openvino", facts["version"])

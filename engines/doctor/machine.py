@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from engines.doctor.versions import Requirement, within
 from engines.nvidia_smi import GpuState
+
+SAME_MODULE = re.compile(
+    r"onnxruntime(-(gpu|gpu-extended|directml|openvino|training|training-cpu|qnn|migraphx|rocm|silicon|cann|coreml|azure"
+    r"|lite|trt-rtx|webgpu|windowsml|vitisai|dnnl))?|ort-nightly(-\w+)?"
+)
+"""Distributions whose module is `onnxruntime`; plug-ins (onnxruntime-ep-...) and tools are not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +136,11 @@ class Machine:
     def gpu(self) -> CudaGpu | None:
         """The first GPU that CUDA sees, which is the one that engines use."""
         return self.driver.gpus[0] if self.driver is not None and self.driver.gpus else None
+
+    @property
+    def onnx_runtimes(self) -> tuple[str, ...]:
+        """Installed distributions that all are the module `onnxruntime`."""
+        return tuple(sorted(name for name in self.distributions if SAME_MODULE.fullmatch(name)))
 
     def loaded(self, name: str) -> Mapping[str, Any] | None:
         """Facts of a package that is installed and works."""

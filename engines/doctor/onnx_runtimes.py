@@ -7,16 +7,10 @@ import re
 from engines.doctor.finding import Finding, State
 from engines.doctor.machine import Machine
 from engines.doctor.probes import CUDA_PROVIDER
-from engines.doctor.remedies import install_extra, newer_driver, swap_onnxruntime
+from engines.doctor.remedies import install_extra, newer_driver, reinstall
 from engines.doctor.versions import within
 
 TOPIC = "ONNX Runtime"
-
-SAME_MODULE = re.compile(
-    r"onnxruntime(-(gpu|gpu-extended|directml|openvino|training|training-cpu|qnn|migraphx|rocm|silicon|cann|coreml|azure"
-    r"|lite|trt-rtx|webgpu|windowsml|vitisai|dnnl))?|ort-nightly(-\w+)?"
-)
-"""Distributions whose module is `onnxruntime`; plug-ins (onnxruntime-ep-...) and tools are not."""
 
 CUDNN = re.compile(r"(?:lib)?cudnn")
 
@@ -26,7 +20,7 @@ BRING_LIBRARIES = 'pip install "onnxruntime-gpu[cuda,cudnn]"'
 
 def find_onnxruntime(machine: Machine) -> list[Finding]:
     """Which ONNX Runtime it is, its providers, and what its CUDA lacks."""
-    names = runtimes_of(machine)
+    names = machine.onnx_runtimes
     findings = [_package(machine, names)]
     facts = machine.loaded("onnxruntime")
     if facts is not None:
@@ -34,11 +28,6 @@ def find_onnxruntime(machine: Machine) -> list[Finding]:
         if CUDA_PROVIDER in facts["providers"]:
             findings.append(_cuda(machine))
     return findings
-
-
-def runtimes_of(machine: Machine) -> tuple[str, ...]:
-    """Installed distributions that all are the module `onnxruntime`."""
-    return tuple(sorted(name for name in machine.distributions if SAME_MODULE.fullmatch(name)))
 
 
 def fitting_extra(machine: Machine) -> str:
@@ -50,7 +39,9 @@ def cuda_fault(machine: Machine) -> tuple[str, str | None] | None:
     """Why the CUDA of an installed ONNX Runtime cannot work here, and what to do; None where nothing is known."""
     facts = machine.loaded("onnxruntime")
     if facts is None or CUDA_PROVIDER not in facts["providers"]:
-        return "the installed ONNX Runtime has no CUDA", swap_onnxruntime(runtimes_of(machine), "gpu")
+        return "the installed ONNX Runtime has no CUDA", reinstall(
+            machine, machine.onnx_runtimes or ("onnxruntime",), "gpu"
+        )
     built_for = facts["cuda"]
     if machine.driver is not None and machine.gpu is not None and built_for:
         major = int(built_for.split(".")[0])
@@ -69,15 +60,19 @@ def _package(machine: Machine, names: tuple[str, ...]) -> Finding:
     if package is None:
         state = State.PROBLEM if names else State.ABSENT
         text = f"{text}: the module is gone, as after one of two was removed" if names else "not installed"
-        remedy = swap_onnxruntime(names, fitting_extra(machine)) if names else install_extra(fitting_extra(machine))
+        remedy = (
+            reinstall(machine, names, fitting_extra(machine))
+            if names
+            else install_extra(machine, fitting_extra(machine))
+        )
     elif len(names) > 1:
-        state, remedy = State.PROBLEM, swap_onnxruntime(names, fitting_extra(machine))
+        state, remedy = State.PROBLEM, reinstall(machine, names, fitting_extra(machine))
         text = f"{' and '.join(text.split(', '))} are one module and overwrite each other: keep one"
     elif facts is None:
         state, text = State.PROBLEM, f"{text} is installed but does not load ({package.failure})"
-        remedy = swap_onnxruntime(names or ("onnxruntime",), fitting_extra(machine))
+        remedy = reinstall(machine, names or ("onnxruntime",), fitting_extra(machine))
     elif names and not within(machine.distributions[names[0]], machine.range_of(names[0])):
-        state, remedy = State.PROBLEM, install_extra("gpu" if names[0].endswith("-gpu") else "cpu")
+        state, remedy = State.PROBLEM, install_extra(machine, "gpu" if names[0].endswith("-gpu") else "cpu")
         text = f"{text}, this toolkit takes {machine.range_of(names[0])}"
     return Finding(topic=TOPIC, name="package", state=state, text=text, remedy=remedy)
 
@@ -90,7 +85,7 @@ def _providers(machine: Machine, names: tuple[str, ...], providers: list[str]) -
             name="providers",
             state=State.NOTE,
             text=f"{text}: the GPU is left idle",
-            remedy=swap_onnxruntime(names or ("onnxruntime",), "gpu"),
+            remedy=reinstall(machine, names or ("onnxruntime",), "gpu"),
         )
     return Finding(topic=TOPIC, name="providers", state=State.OK, text=text)
 

@@ -43,7 +43,7 @@ def ready_runtimes(machine: Machine) -> tuple[str, ...]:
 def build_command(machine: Machine, runtime: str) -> str:
     """The command that builds an engine for this machine, and what has to be installed before it."""
     lacking = machine.missing_for("export")
-    first = f"{install_extra('export')}\n" if lacking else ""
+    first = f"{install_extra(machine, 'export')}\n" if lacking else ""
     if runtime == "tensorrt":
         return f"{first}efdn-export trt --fp16 --runtime tensorrt"
     assert machine.gpu is not None
@@ -56,7 +56,7 @@ def _tensorrt_fault(machine: Machine, entry: EngineEntry) -> Fault | None:
     runtime = next(name for name, (_, extra) in FLAVOURS.items() if extra == best_extra(machine))
     working = [name for name in FLAVOURS if fault_of(machine, name) is None]
     if working:
-        return "CUDA for Python does not reach the GPU", install_extra(FLAVOURS[working[0]][1])
+        return "CUDA for Python does not reach the GPU", install_extra(machine, FLAVOURS[working[0]][1])
     fault = fault_of(machine, runtime)
     assert fault is not None
     return f"TensorRT {TITLES[runtime]} is what suits this GPU: {fault[0]}", fault[1]
@@ -73,7 +73,7 @@ def _cpu_fault(machine: Machine, entry: EngineEntry) -> Fault | None:
 def _torch_fault(machine: Machine, entry: EngineEntry) -> Fault | None:
     fault = _module_fault(machine, "torch", entry.extra)
     if fault is None and "safetensors" not in machine.distributions:
-        return "safetensors is not installed", install_extra(entry.extra)
+        return "safetensors is not installed", install_extra(machine, entry.extra)
     return fault
 
 
@@ -83,13 +83,13 @@ def _openvino_fault(machine: Machine, entry: EngineEntry) -> Fault | None:
 
 def _packages_fault(machine: Machine, entry: EngineEntry) -> Fault | None:
     missing = machine.missing_for(entry.extra)
-    return (f"{', '.join(missing)} missing", install_extra(entry.extra)) if missing else None
+    return (f"{', '.join(missing)} missing", install_extra(machine, entry.extra)) if missing else None
 
 
 def _module_fault(machine: Machine, module: str, extra: str) -> Fault | None:
     package = machine.packages.get(module)
     if package is None:
-        return f"{module} is not installed", install_extra(extra)
+        return f"{module} is not installed", install_extra(machine, extra)
     if package.failure is not None:
         return f"{module} is installed but does not load ({package.failure})", f"see {module} above"
     return None

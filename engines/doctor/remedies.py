@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 from engines.doctor.machine import Machine
 
+ONNX_RUNTIME_OF = {"cpu": "onnxruntime", "gpu": "onnxruntime-gpu"}
+"""By extra."""
+
 SOURCE_FOLDER = "in efdn's source folder:"
 
 RANGES = {12: "525", 13: "580"}
@@ -20,26 +23,37 @@ IMPERATIVES = (
 """Words that remedies in this project's messages begin with."""
 
 
-def install_extra(extra: str) -> str:
-    """The command that brings an extra, and where it is to be given."""
-    return f'{SOURCE_FOLDER}\npip install ".[{extra}]"'
+def install_extra(machine: Machine, extra: str) -> str:
+    """Commands that bring an extra, and where they are to be given.
+
+    Of several ONNX Runtimes each overwrites the others, and takes their files along when it goes: where the extra
+    brings another than is here, all have to go first.
+    """
+    command = f'{SOURCE_FOLDER}\npip install ".[{extra}]"'
+    brought = ONNX_RUNTIME_OF.get(extra)
+    if brought is None or set(machine.onnx_runtimes) <= {brought}:
+        return command
+    return f"pip uninstall -y {' '.join(machine.onnx_runtimes)}\n{command}"
 
 
-def swap_onnxruntime(remove: tuple[str, ...], extra: str) -> str:
-    """Commands that leave one ONNX Runtime; removing one of two breaks the other, so that all have to go."""
-    return f"pip uninstall -y {' '.join(remove)}\n{install_extra(extra)}"
+def reinstall(machine: Machine, distributions: Sequence[str], extra: str) -> str:
+    """Commands that bring an extra once some distributions have been removed."""
+    others = machine.onnx_runtimes if extra in ONNX_RUNTIME_OF else ()
+    unfit = others if not set(others) <= {ONNX_RUNTIME_OF.get(extra)} else ()
+    names = sorted({*distributions, *unfit})
+    return f'pip uninstall -y {" ".join(names)}\n{SOURCE_FOLDER}\npip install ".[{extra}]"'
 
 
 def newer_driver(machine: Machine, cuda_major: int) -> str:
     """How to come to a driver that serves a CUDA."""
     branch = RANGES.get(cuda_major)
-    which = f"driver {branch} or newer" if branch else f"a driver for CUDA {cuda_major}"
+    which = f"NVIDIA driver {branch} or newer" if branch else f"an NVIDIA driver for CUDA {cuda_major}"
     if machine.subsystem:
         return f"install {which} in Windows, not in WSL: nvidia.com/drivers"
     if machine.container:
         return f"install {which} on the host of this container, then start the container anew"
     if machine.system == "Linux":
-        return f"install {which} with your distribution's tool (Ubuntu: sudo ubuntu-drivers install), then restart"
+        return f"install {which} (Ubuntu: sudo ubuntu-drivers install), then restart"
     return f"install {which}: nvidia.com/drivers"
 
 

@@ -91,7 +91,7 @@ def _because(examination: Examination, preferred: Verdict) -> str:
         return f"it runs {preferred.model}"
     usual = (verdict for verdict in examination.verdicts if verdict.model is None and _packaged(verdict))
     names = [verdict.engine for verdict in usual if not find_engine(verdict.engine).on_request]
-    return f"it is the first that runs of {', '.join(names)}"
+    return f"it is the first of {', '.join(names)} that {'runs' if examination.tried else 'can'}"
 
 
 def _failure(examination: Examination, good: Sequence[Verdict], commands: Sequence[str]) -> str | None:
@@ -108,7 +108,7 @@ def _next(examination: Examination, preferred: Verdict | None) -> tuple[str, ...
     build = build_command(examination.machine, runtimes[0]).splitlines() if runtimes else []
     if preferred is None:
         remedies = [verdict.remedy for verdict in examination.verdicts if verdict.engine == "onnxruntime-cpu"]
-        remedy = next(filter(None, remedies), None) or install_extra("cpu")
+        remedy = next(filter(None, remedies), None) or install_extra(examination.machine, "cpu")
         return (*build, *remedy.splitlines())
     if preferred.model is not None:
         return (f"efdn-infer photo.jpg --model {preferred.model}",)

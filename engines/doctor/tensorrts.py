@@ -6,7 +6,7 @@ import re
 
 from engines.doctor.finding import Finding, State
 from engines.doctor.machine import Machine
-from engines.doctor.remedies import RANGES, install_extra, newer_driver
+from engines.doctor.remedies import RANGES, install_extra, newer_driver, reinstall
 from engines.doctor.versions import numbers, within
 from engines.trt.flavours import FLAVOURS
 
@@ -60,7 +60,7 @@ def fault_of(machine: Machine, runtime: str) -> tuple[str, str | None] | None:
         return "a wheel without its libraries", _reinstall(machine, module, extra)
     version, wanted = facts["version"], machine.range_of(module.replace("_", "-"))
     if not within(version, wanted):
-        return f"{version}, this toolkit takes {wanted}", install_extra(extra)
+        return f"{version}, this toolkit takes {wanted}", install_extra(machine, extra)
     if machine.gpu is not None and not serves(runtime, machine.gpu.number, version):
         name = f"{machine.gpu.name} ({machine.gpu.architecture})"
         return f"{version} does not serve {name}", _other(machine, runtime)
@@ -77,7 +77,7 @@ def _not_installed(machine: Machine, runtime: str) -> tuple[str, str | None]:
     if machine.gpu is not None and not serves(runtime, machine.gpu.number, None):
         name = f"{machine.gpu.name} ({machine.gpu.architecture})"
         return f"not installed; today's would not serve {name}", _other(machine, runtime)
-    return "not installed", install_extra(FLAVOURS[runtime][1])
+    return "not installed", install_extra(machine, FLAVOURS[runtime][1])
 
 
 def _find(machine: Machine, runtime: str) -> Finding:
@@ -120,9 +120,9 @@ def _other(machine: Machine, runtime: str) -> str | None:
     assert machine.gpu is not None
     other = "tensorrt" if runtime == "rtx" else "rtx"
     if serves(other, machine.gpu.number, None):
-        return f"TensorRT {TITLES[other]} does; {install_extra(FLAVOURS[other][1])}"
+        return f"take TensorRT {TITLES[other]} instead:\n{install_extra(machine, FLAVOURS[other][1])}"
     if serves(runtime, machine.gpu.number, None):
-        return install_extra(FLAVOURS[runtime][1])
+        return install_extra(machine, FLAVOURS[runtime][1])
     return 'pip install "tensorrt<10.5"' if VOLTA <= machine.gpu.number < TURING else None
 
 
@@ -130,7 +130,7 @@ def _reinstall(machine: Machine, module: str, extra: str) -> str:
     """Commands that install a flavour anew, with all of the distributions that make it up."""
     stem = module.replace("_", "-")
     parts = sorted(name for name in machine.distributions if re.fullmatch(rf"{stem}(-cu\d+)?(-bindings|-libs)?", name))
-    return f"pip uninstall -y {' '.join(parts or [stem])}\n{install_extra(extra)}"
+    return reinstall(machine, parts or [stem], extra)
 
 
 def _cuda_major(machine: Machine, module: str) -> int | None:

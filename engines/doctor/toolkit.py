@@ -6,7 +6,7 @@ from efdn.caches import VARIABLE
 from efdn.version import __version__
 from engines.doctor.finding import Finding, State
 from engines.doctor.machine import Machine
-from engines.doctor.remedies import SOURCE_FOLDER, install_extra
+from engines.doctor.remedies import SOURCE_FOLDER
 from engines.doctor.versions import within
 
 TOPIC, CACHE_TOPIC = "efdn", "cache folder"
@@ -55,7 +55,7 @@ def _version(machine: Machine) -> Finding:
     state, text, remedy = State.OK, __version__, None
     if installed is None:
         state, text = State.NOTE, f"{__version__}, run from its source folder without being installed"
-        remedy = install_extra("cpu")
+        remedy = f"{SOURCE_FOLDER}\npip install ."
     elif installed != __version__:
         state, text = State.NOTE, f"{__version__}, but installed as {installed}"
         remedy = f"{SOURCE_FOLDER}\npip install ."

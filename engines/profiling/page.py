@@ -41,13 +41,13 @@ DISTRIBUTION = (
 )
 METHOD = (
     "Every engine runs in a process of its own, started twice; the second process warms up for {warm_up:g} s and is "
-    "then measured for about {seconds:g} s in {rounds} rounds (at least {fewest}, where runs are slow). In a round all engines take turns, in an order that "
-    "rotates, and each runs at least once. 'Times as fast' is the median over the rounds of the ratio of the two "
-    "medians in that round, so that a machine whose speed drifts does not bend it. Percentiles are interpolated "
-    "linearly between samples; cv is the standard deviation over the mean. Pictures a second are one call after the "
-    "other, end to end, without reading and writing files; megapixels are of the upscaled pictures. The stages of a "
-    "GPU are timed on its own clock, by events on its stream; 'start of network' is the host's time to put it there. "
-    "Differences are of 8-bit values on the same photo."
+    "then measured for about {seconds:g} s in {rounds} rounds, or in {fewest} at least where runs are slow. In a round "
+    "all engines take turns, in an order that rotates, and each runs at least once. 'Times as fast' is the median over "
+    "the rounds of the ratio of the two medians in that round, so that a machine whose speed drifts does not bend it. "
+    "Percentiles are interpolated linearly between samples; cv is the standard deviation over the mean. Pictures a "
+    "second are one call after the other, end to end, without reading and writing files; megapixels are of the "
+    "upscaled pictures. The stages of a GPU are timed on its own clock, by events on its stream; 'start of network' is "
+    "the host's time to put it there. Differences are of 8-bit values on the same photo."
 )
 
 

@@ -13,16 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from efdn.errors import EngineError, ShapeError
-from efdn.shapes import ShapeRange
 from efdn.sidecar import Sidecar
 from engines.cuda.device import CudaDevice
 from engines.feeds import check_feeds
 from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import (
-    PICTURE_DTYPE,
     Arrays,
     DeviceMemory,
-    Dim,
     LayerTime,
     ModelInfo,
     StagedEngine,
@@ -30,6 +27,7 @@ from engines.protocol import (
     Timestamp,
 )
 from engines.trt.buffers import DeviceBuffers, PinnedPool
+from engines.trt.contexts import make_context
 from engines.trt.flavours import is_rtx
 from engines.trt.launcher import Launcher
 from engines.trt.layers import measure_layers
@@ -37,6 +35,7 @@ from engines.trt.log import listening, logger_of
 from engines.trt.preflight import check_memory
 from engines.trt.rebuild import rebuild_command
 from engines.trt.runtime_cache import RuntimeCache, runtime_cache_path
+from engines.trt.specs import tensor_spec
 
 Feeds = Mapping[str, NDArray[Any]]
 
@@ -74,7 +73,7 @@ class TensorRTEngine(StagedEngine):
         self._engine = self._deserialized(plan)
         check_memory(device, self._engine, sidecar)
         self._cache = self._runtime_cache(options) if is_rtx(trt) else None
-        self._context = self._new_context(cuda_graph=options.cuda_graph, cache=self._cache)
+        self._context = make_context(trt, self._engine, sidecar, cuda_graph=options.cuda_graph, cache=self._cache)
         if self._cache is not None:
             self._cache.save()  # Now too: not every process that has opened an engine lives to close it.
         self._buffers, self._pool = DeviceBuffers(device), PinnedPool(device)
@@ -87,9 +86,10 @@ class TensorRTEngine(StagedEngine):
         self.shapes = sidecar.shapes
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         is_input = {name: self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names}
-        batch = self._batch(next(name for name in names if is_input[name]))
-        self.inputs = tuple(self._spec(name, batch, 1) for name in names if is_input[name])
-        self.outputs = tuple(self._spec(name, batch, sidecar.scale) for name in names if not is_input[name])
+        self.inputs = tuple(tensor_spec(trt, self._engine, name, sidecar, 1) for name in names if is_input[name])
+        self.outputs = tuple(
+            tensor_spec(trt, self._engine, name, sidecar, sidecar.scale) for name in names if not is_input[name]
+        )
 
     @property
     def detail(self) -> str:  # type: ignore[override]
@@ -161,7 +161,7 @@ class TensorRTEngine(StagedEngine):
             self.upload()
             usual = self._context
             # A recorded graph has no layers to report, and a recording context none to be measured.
-            self._context = self._new_context(cuda_graph=False, cache=None)
+            self._context = make_context(self._trt, self._engine, self._sidecar, cuda_graph=False)
             try:
                 self._apply()
                 return measure_layers(self._trt, self._context, self._run_unrecorded, runs)
@@ -205,30 +205,6 @@ class TensorRTEngine(StagedEngine):
             runtime_cache_path(options.cache_dir, self._device, self._trt.__version__, self._sidecar.sha256)
         )
 
-    def _new_context(self, *, cuda_graph: bool, cache: RuntimeCache | None) -> Any:
-        with listening(self._trt) as messages:
-            if is_rtx(self._trt):
-                config = self._rtx_config(cuda_graph=cuda_graph)
-                if cache is not None:
-                    cache.attach(config)
-                context = self._engine.create_execution_context(config)
-            else:
-                context = self._engine.create_execution_context()
-        if context is None:
-            raise EngineError(
-                f"TensorRT could not create a context for {self._sidecar.file} ({messages.last_error}): "
-                "see 'efdn-doctor', or build an engine for smaller pictures"
-            )
-        return context
-
-    def _rtx_config(self, *, cuda_graph: bool) -> Any:
-        """Settings that TensorRT for RTX has; it leaves CUDA graphs off by default, and compiles for a shape late."""
-        strategies = self._trt.CudaGraphStrategy
-        config = self._engine.create_runtime_config()
-        config.cuda_graph_strategy = strategies.WHOLE_GRAPH_CAPTURE if cuda_graph else strategies.DISABLED
-        config.dynamic_shapes_kernel_specialization_strategy = self._trt.DynamicShapesKernelSpecializationStrategy.EAGER
-        return config
-
     def _start(self) -> None:
         with listening(self._trt) as messages:
             started = self._context.execute_async_v3(self._device.stream)
@@ -262,31 +238,6 @@ class TensorRTEngine(StagedEngine):
             if not self._context.set_optimization_profile_async(best, self._device.stream):
                 raise EngineError(f"TensorRT could not switch {self.model.name} to its profile for {self.shapes[best]}")
             self._profile = best
-
-    def _batch(self, name: str) -> Dim:
-        """How many pictures the engine takes at once."""
-        size = self._engine.get_tensor_shape(name)[0]
-        if size > 0:
-            return Dim(size, size)
-        low, _, high = self._engine.get_tensor_profile_shape(name, 0)
-        return Dim(low[0], high[0])
-
-    def _spec(self, name: str, batch: Dim, scale: int) -> TensorSpec:
-        """What all profiles together span; `infer` refuses what falls between them."""
-        dtype = np.dtype(self._trt.nptype(self._engine.get_tensor_dtype(name))).name
-        sides = [_span(self.shapes, axis, scale) for axis in (0, 1)]
-        colours = Dim(3, 3)
-        picture = dtype == PICTURE_DTYPE
-        return TensorSpec(
-            name=name, dtype=dtype, dims=(batch, *sides, colours) if picture else (batch, colours, *sides)
-        )
-
-
-def _span(shapes: tuple[ShapeRange, ...], axis: int, scale: int) -> Dim:
-    largest = [None if shape.max is None else shape.max[axis] for shape in shapes]
-    bounded = [scale * side for side in largest if side is not None]
-    low = scale * min(shape.min[axis] for shape in shapes)
-    return Dim(low, max(bounded) if len(bounded) == len(shapes) else None)
 
 
 def _sides_of(spec: TensorSpec, value: NDArray[Any]) -> tuple[int, int]:

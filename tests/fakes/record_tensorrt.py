@@ -17,8 +17,6 @@ METHODS = (
     "ICudaEngine.get_tensor_dtype",
     "ICudaEngine.get_tensor_mode",
     "ICudaEngine.get_tensor_name",
-    "ICudaEngine.get_tensor_profile_shape",
-    "ICudaEngine.get_tensor_shape",
     "IExecutionContext.execute_async_v3",
     "IExecutionContext.get_tensor_shape",
     "IExecutionContext.set_input_shape",

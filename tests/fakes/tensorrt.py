@@ -132,11 +132,7 @@ class ICudaEngine:
     def get_tensor_dtype(self, name: str) -> str:
         return "UINT8" if self.picture else "FLOAT"
 
-    def get_tensor_shape(self, name: str) -> Shape:
-        batch = self.description["batch"] if self.description["batch"] == 1 else -1
-        return (batch, -1, -1, 3) if self.picture else (batch, 3, -1, -1)
-
-    def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[Shape]:
+    def _profile_shapes(self, profile_index: int) -> list[Shape]:
         low, opt, high = self.description["profiles"][profile_index]
         counts = (1, self.description["batch"], self.description["batch"])
         return [
@@ -174,7 +170,7 @@ class IExecutionContext:
 
     def set_input_shape(self, name: str, shape: Shape) -> bool:
         assert name == "input"
-        low, _, high = self._engine.get_tensor_profile_shape(name, self._profile)
+        low, _, high = self._engine._profile_shapes(self._profile)
         if not all(least <= size <= most for least, size, most in zip(low, shape, high, strict=True)):
             return False
         self._shape = shape

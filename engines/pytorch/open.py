@@ -1,0 +1,97 @@
+"""Opens weights files with PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from efdn.errors import EngineError
+from efdn.extras import import_extra
+from engines.options import DEFAULT_OPTIONS, RunOptions
+from engines.protocol import Engine, ModelInfo
+from engines.pytorch.cuda import PyTorchCudaEngine
+from engines.pytorch.engine import PyTorchEngine
+from engines.pytorch.forms import in_half, published_form
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from efdn.network import EFDN
+
+
+def open_pytorch(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
+    """Opens a weights file on CUDA where PyTorch has it, else on the CPU, norms folded, float32.
+
+    Raises:
+        WeightsError: the file is not a readable EFDN checkpoint.
+        MissingExtraError: PyTorch is not installed.
+    """
+    _torch(options)
+    from efdn.passes.pipeline import deploy_network
+
+    return _opened("pytorch", model, "folded", deploy_network)
+
+
+def open_published(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
+    """The network as its authors run it: eager, float32, nothing folded, mixing as a depthwise convolution.
+
+    Raises:
+        WeightsError: as above.
+        MissingExtraError: as above.
+    """
+    _torch(options)
+    return _opened("pytorch-published", model, "published form", published_form)
+
+
+def open_published_half(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
+    """The published form in float16; input and output stay float32. Needs CUDA.
+
+    Raises:
+        EngineError: PyTorch has no CUDA here.
+        WeightsError: as above.
+        MissingExtraError: as above.
+    """
+    torch = _torch(options)
+    if not torch.cuda.is_available():
+        raise EngineError("PyTorch has no CUDA here, and no float16 worth timing on a CPU: leave this engine out")
+
+    return _opened(
+        "pytorch-published-fp16", model, "published form, float16", lambda network: in_half(published_form(network))
+    )
+
+
+def open_compiled(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
+    """The published form through `torch.compile`, which compiles anew for a first and again for a second shape.
+
+    Raises:
+        EngineError: `torch.compile` does not work here; it needs a C++ compiler, on CUDA Triton.
+        WeightsError: as above.
+        MissingExtraError: as above.
+    """
+    torch = _torch(options)
+
+    def compiled(network: EFDN) -> nn.Module:
+        module: nn.Module = torch.compile(published_form(network))
+        return module
+
+    return _opened("pytorch-compiled", model, "published form, torch.compile", compiled)
+
+
+def _torch(options: RunOptions) -> Any:
+    torch = import_extra("torch", "export", "Running a weights file")
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    return torch
+
+
+def _opened(name: str, model: Path, detail: str, form: Callable[[EFDN], nn.Module]) -> Engine:
+    import torch
+
+    from efdn.weights import load_network
+
+    network = load_network(model)
+    info = ModelInfo(name=model.name, scale=network.config.upscale, data_range=network.config.data_range)
+    if torch.cuda.is_available():
+        return PyTorchCudaEngine(name, form(network), info, detail, "cuda")
+    return PyTorchEngine(name, form(network), info, detail)
