@@ -34,7 +34,8 @@ def infer(
         ),
     ] = None,
     engine: Annotated[
-        str, typer.Option("--engine", "-e", help="auto, tensorrt, onnxruntime-cuda, onnxruntime-cpu, openvino, pytorch ...")
+        str,
+        typer.Option("--engine", "-e", help="auto, tensorrt, onnxruntime-cuda, onnxruntime-cpu, openvino, pytorch ..."),
     ] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it is there.")] = False,
     max_pixels: Annotated[

@@ -136,7 +136,14 @@ def _table(title: str, header: Sequence[str], rows: Sequence[tuple[str, list[str
 
 
 def _wrapped(text: str) -> list[str]:
-    return wrap(text, LINE_LENGTH, initial_indent=INDENT, subsequent_indent=INDENT * 2, break_long_words=False)
+    return wrap(
+        text,
+        LINE_LENGTH,
+        initial_indent=INDENT,
+        subsequent_indent=INDENT * 2,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def milliseconds(value: float) -> str:

@@ -35,7 +35,7 @@ class MissingExtraError(EfdnError, ImportError):
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
             f"{purpose} needs {package}, which is not installed: "
-            f"add the extra '{extra}' with pip install '.[{extra}]' in efdn's source folder"
+            f'add the extra {extra} with pip install ".[{extra}]" in efdn\'s source folder'
         )
         self.package = package
         self.extra = extra

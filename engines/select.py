@@ -67,7 +67,7 @@ def choose_engine(model: Path | None = None, name: str = AUTO, options: RunOptio
         else:
             return Choice(engine=engine, passed_over=tuple(reasons))
     raise EngineError(
-        f"no engine can run here: {'; '.join(reasons)}; pip install '.[cpu]' in efdn's source folder is enough"
+        f'no engine can run here: {"; ".join(reasons)}; pip install ".[cpu]" in efdn\'s source folder is enough'
     )
 
 

@@ -109,9 +109,7 @@ def _shapes(model: Path, sidecar: Sidecar, asked: tuple[ShapeRange, ...] | None,
             raise UsageError(f"{model.name} takes one picture of {own[0]} and nothing else: leave the shape out")
         return own
     if asked is None:
-        raise UsageError(
-            f"{model.name} takes {own[0]}: give --shape, or --min, --opt and --max"
-        )
+        raise UsageError(f"{model.name} takes {own[0]}: give --shape, or --min, --opt and --max")
     return asked
 
 

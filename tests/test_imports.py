@@ -79,7 +79,7 @@ def test_a_missing_extra_is_named(tiny_photo: Path, line: str, said: str) -> Non
     result = run_without_heavy(*(tiny_photo if word == "PHOTO" else word for word in line.split()))
     assert result.returncode == 1
     assert said in result.stderr
-    assert "pip install '.[" in result.stderr
+    assert 'pip install ".[' in result.stderr
     assert "Traceback" not in result.stderr
 
 

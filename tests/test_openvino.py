@@ -68,7 +68,7 @@ def test_options_are_those_in_use() -> None:
 
 def test_without_openvino_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(MissingExtraError, match=r"pip install '\.\[openvino\]'"):
+    with pytest.raises(MissingExtraError, match=r'pip install "\.\[openvino\]"'):
         choose_engine(None, "openvino")
 
 

@@ -62,7 +62,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
 
 
 def test_a_real_run_agrees_with_its_own_raw_times(command: Command) -> None:
-    result = command("-e", "onnxruntime-cpu", *QUICK, "--json", "p.json", "--page", "p.html", "--layers")
+    result = command("-e", "onnxruntime-cpu", *QUICK, "--json", "p.json", "--page", "p.html")
     assert result.code == 0, result.err
     assert result.err.startswith("profiling pytorch-published, onnxruntime-cpu at 16x16 ...\n")
     assert max(map(len, result.out.splitlines())) <= 100

@@ -15,6 +15,8 @@ from efdn.errors import ConfigError, EngineError, UsageError, WorkerError
 from efdn.shapes import ShapeRange
 from efdn.sidecar import read_sidecar, sidecar_path, write_sidecar
 from engines.nvidia_smi import GpuState
+from engines.profiling import machine as machine_module
+from engines.profiling import measure, runner
 from engines.profiling import plan as plan_module
 from engines.profiling.advice import warnings_of
 from engines.profiling.comparison import Difference, compare
@@ -68,6 +70,11 @@ def test_ratio_is_the_median_over_rounds_of_ratios_of_medians() -> None:
 def test_halves_are_taken_in_the_order_of_samples() -> None:
     assert half_medians([1, 1, 5, 9, 9, 9]) == (1, 9)
     assert half_medians([1, 3]) == (1, 3)
+
+
+@pytest.fixture(autouse=True)
+def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "PAUSE_S", 0.0)
 
 
 def kinds(*lanes: object, load: float | None = None) -> list[str]:
@@ -205,12 +212,12 @@ def test_every_engine_runs_every_model_of_its_kind() -> None:
 @pytest.mark.usefixtures("with_torch")
 def test_the_published_form_joins_only_where_it_runs_the_same_weights() -> None:
     ours, foreign = engine_file("a.engine", (16, 16)), engine_file("b.engine", (16, 16), weights_sha256="0" * 64)
-    assert names([ours], []) == ["pytorch-published", "auto"]
-    assert names([foreign], []) == ["auto"]
-    assert names([ours, foreign], []) == ["auto a.engine", "auto b.engine"]
+    assert names([ours], []) == ["pytorch-published", "tensorrt"]
+    assert names([foreign], []) == ["tensorrt"]
+    assert names([ours, foreign], []) == ["tensorrt a.engine", "tensorrt b.engine"]
     assert names([foreign], [], baseline="pytorch-published")[0] == "pytorch-published"
     sidecar_path(ours).unlink()
-    assert names([ours], []) == ["auto"]
+    assert names([ours], []) == ["tensorrt"]
 
 
 def test_without_pytorch_there_is_no_default_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,8 +229,8 @@ def test_cuda_graphs_on_and_off_are_two_subjects_of_an_engine_file_alone() -> No
     path = engine_file("a.engine", (16, 16))
     found = plan_subjects([path, DEFAULT_ONNX], [], graphs=(True, False), threads=2, default_baseline=False)
     assert [(entry.name, entry.subject.options.cuda_graph) for entry in found] == [
-        ("auto a.engine", True),
-        ("auto a.engine, no graph", False),
+        ("tensorrt a.engine", True),
+        ("tensorrt a.engine, no graph", False),
         (f"auto {DEFAULT_ONNX.name}", True),
     ]
     assert {entry.subject.options.threads for entry in found} == {2}
@@ -352,6 +359,32 @@ def test_more_pictures_than_an_engine_takes_at_once_are_refused_by_their_number(
     assert entry.error == "m.onnx takes 4 at once, asked for 5"
 
 
+def test_the_gpu_that_works_hardest_is_looked_at_while_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    idle, busy = GpuState(name="idle", power_w=20.0), GpuState(name="busy", power_w=300.0)
+    runs: list[int] = []
+    workers = Workers({"a": Behaviour(opened=replace(OPENED, staged=True)), "b": Behaviour()})
+
+    def query() -> tuple[GpuState, ...]:
+        runs.append(len(workers.order("run")))
+        return (idle, busy)
+
+    monkeypatch.setattr(runner, "query_gpus", query)
+    monkeypatch.setattr(runner, "GPU_LOAD_S", 0.05)
+    found = measure_shape(planned("a", "b"), (16, 20), QUICK, start=workers)
+    assert [entry.gpu for entry in found.lanes] == [busy, None]
+    # Once, and not before all samples were taken and the GPU was at work again.
+    assert len(runs) == 1
+    assert runs[0] > 2 + 2 * ROUNDS
+    assert sum(len(entry.rounds) for entry in found.lanes) == 2 * ROUNDS
+
+
+def test_slow_engines_get_fewer_rounds_but_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "PATIENCE", 0.0)
+    workers = Workers({"a": Behaviour(), "b": Behaviour()})
+    found = measure_shape(planned("a", "b"), (16, 20), QUICK, start=workers)
+    assert [len(entry.rounds) for entry in found.lanes] == [measure.FEWEST_ROUNDS] * 2
+
+
 def test_layers_are_kept_where_asked_for() -> None:
     layers = [{"name": "x", "kind": "Conv", "ms": 1.5}]
     workers = Workers({"a": Behaviour(layers=layers)})
@@ -394,3 +427,16 @@ def test_the_machine_is_described_without_importing_what_is_installed() -> None:
     assert found["packages"]["numpy"] == np.__version__
     assert 1 <= found["usable_cores"] <= found["cores"]
     assert found["processor"]
+
+
+def test_a_commit_is_told_of_a_checkout_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_module, "SOURCE", tmp_path)
+    assert machine_module.commit() is None
+    (tmp_path / "pyproject.toml").write_text("")
+    answers = {"rev-parse": "abc123", "status": " M file"}
+    monkeypatch.setattr(machine_module, "_git", lambda command, *rest: answers[command])
+    assert machine_module.commit() == "abc123+"
+    answers["status"] = ""
+    assert machine_module.commit() == "abc123"
+    answers["rev-parse"] = ""
+    assert machine_module.commit() is None

@@ -16,6 +16,7 @@ FEW_RUNS = 20
 CLOCK_SHARE = 0.7
 GREY_LEVELS = 1
 LOAD_SHARE = 0.5
+FAILED = "failed"
 
 SLOWING = {
     "power cap",
@@ -50,7 +51,7 @@ class Warn:
 
 
 def warnings_of(shapes: Sequence[ShapeProfile], load: float | None, cores: int) -> tuple[Warn, ...]:
-    """All warnings.
+    """All warnings, failures first.
 
     Args:
         shapes: what was measured.
@@ -62,7 +63,7 @@ def warnings_of(shapes: Sequence[ShapeProfile], load: float | None, cores: int) 
         for lane in profile.lanes:
             where = f"{profile.title}, {lane.name}"
             found += [Warn(kind=kind, where=where, text=text) for kind, text in _of_lane(lane, profile)]
-    return tuple(found)
+    return tuple(sorted(found, key=lambda warning: warning.kind != FAILED))
 
 
 def busy(load: float | None, cores: int) -> Iterator[Warn]:
@@ -78,7 +79,7 @@ def busy(load: float | None, cores: int) -> Iterator[Warn]:
 
 def _of_lane(lane: Lane, profile: ShapeProfile) -> Iterator[tuple[str, str]]:
     if lane.error is not None:
-        yield "failed", lane.error
+        yield FAILED, lane.error
     if lane.rounds:
         yield from few(lane)
         yield from enqueue_bound(lane)

@@ -22,7 +22,7 @@ HEADER = (
     *("engine", "network", "end to end"),
     *("median", "p95", "p99", "cv"),
     *("median, ms", "pictures/s", "MP/s"),
-    *("levels", "values", "PSNR, dB"),
+    *("levels", "values", "PSNR"),
 )
 
 
@@ -73,5 +73,5 @@ def _output(lane: Lane, shape: ShapeProfile) -> list[object]:
     if difference is None:
         return ["reference" if lane.name == shape.reference else "", "", ""]
     kind = "bad" if difference.grey_levels > GREY_LEVELS else "good"
-    quality = "equal" if difference.psnr_db is None else f"{difference.psnr_db:.1f}"
+    quality = "equal" if difference.psnr_db is None else f"{difference.psnr_db:.1f} dB"
     return [Cell(text=str(difference.grey_levels), kind=kind), f"{difference.differing_share:.3%}", quality]

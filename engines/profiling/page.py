@@ -8,7 +8,7 @@ from html import escape
 from statistics import median
 
 from efdn.html import page, section, table, wide
-from engines.profiling.advice import Warn
+from engines.profiling.advice import FAILED, Warn
 from engines.profiling.distribution_chart import distribution_chart
 from engines.profiling.figures_table import figures_table, fitted, milliseconds
 from engines.profiling.layers_section import layers_section
@@ -18,13 +18,14 @@ from engines.profiling.result import ShapeProfile
 from engines.profiling.stages_section import memory_section, stages_section, starts_section
 
 STYLE = """
-body { max-width: 66rem; }
+body { max-width: 70rem; }
 h1, .facts .words, li { overflow-wrap: anywhere; }
 h2 { margin-top: 2.5rem; }
 .wide table { font-size: .875rem; }
 .wide th, .wide td { padding: .25rem .5rem; }
 .wide th, .wide td { white-space: nowrap; }
 .wide th:first-child, .wide td:first-child { position: sticky; left: 0; background: Canvas; }
+@media (max-width: 45rem) { .wide th:first-child, .wide td:first-child { position: static; } }
 th.group { text-align: center; border-bottom: 0; }
 summary { cursor: pointer; padding: .25rem 0; }
 .facts th, .facts td { vertical-align: top; }
@@ -34,6 +35,8 @@ td.bad { color: light-dark(#b3261e, #ff8a80); font-weight: 600; }
 .warnings { border-left: .4rem solid #d9a021; background: #d9a02122; padding: .75rem 1rem .75rem 2rem; }
 .failures { border-left: .4rem solid #d8483e; background: #d8483e22; padding: .75rem 1rem .75rem 2rem; }
 """
+
+LONGEST_TITLE = 60
 
 DISTRIBUTION = (
     "Each row holds all runs of an engine in the steady state; the height of a bar is how many runs took that long, "
@@ -54,7 +57,8 @@ METHOD = (
 def profile_page(profile: Profile) -> str:
     """One self-contained HTML page."""
     engines = list(dict.fromkeys(lane.name for shape in profile.shapes for lane in shape.lanes))
-    title = f"Latency of {', '.join(engines[:3])}{' and more' if len(engines) > 3 else ''}"
+    told = ", ".join(engines)
+    title = f"Latency of {told if len(told) <= LONGEST_TITLE else f'{len(engines)} engines'}"
     return page(
         title,
         f'<div class="facts">{table(["", ""], _facts(profile), words=(1,))}</div>',
@@ -86,8 +90,8 @@ def _facts(profile: Profile) -> list[tuple[str, str]]:
 
 
 def _warnings(warnings: Sequence[Warn]) -> Iterator[str]:
-    failures = [warning for warning in warnings if warning.kind == "failed"]
-    others = [warning for warning in warnings if warning.kind != "failed"]
+    failures = [warning for warning in warnings if warning.kind == FAILED]
+    others = [warning for warning in warnings if warning.kind != FAILED]
     for kind, members in (("failures", failures), ("warnings", others)):
         if members:
             yield f'<ul class="{kind}">{"".join(f"<li>{escape(str(warning))}</li>" for warning in members)}</ul>'

@@ -134,7 +134,9 @@ def _records(name: str, model: Path | None) -> bool:
 
 
 def _name(engine: str, model: Path | None, several: bool, graph: bool | None) -> str:
-    parts = [engine, *([model.name] if several and model is not None else [])]
+    # Only one engine reads engine files; of others it shows once one is open.
+    shown = "tensorrt" if _records(engine, model) else engine
+    parts = [shown, *([model.name] if several and model is not None else [])]
     return " ".join(parts) + (f", {WITHOUT_GRAPH}" if graph is False else "")
 
 

@@ -150,9 +150,10 @@ class Runner:
     @property
     def _name(self) -> str:
         """The planned one, with the engine that "auto" came to."""
-        if self._opened is None or self.planned.subject.engine != AUTO:
-            return self.planned.name
-        return self.planned.name.replace(AUTO, self._opened.engine, 1)
+        name = self.planned.name
+        if self._opened is None or self.planned.subject.engine != AUTO or not name.startswith(AUTO):
+            return name
+        return self._opened.engine + name.removeprefix(AUTO)
 
     @property
     def _running(self) -> Worker:

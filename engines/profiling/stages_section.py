@@ -64,16 +64,24 @@ def starts_section(lanes: Sequence[Lane]) -> Iterator[str]:
 
 
 def memory_section(lanes: Sequence[Lane]) -> Iterator[str]:
-    """How much memory there was to be."""
-    rows = []
-    for lane in lanes:
-        memory = lane.memory
-        if memory is not None:
-            sizes = (memory.host_peak, lane.host_growth, memory.device_used, memory.device_total)
-            rows.append([lane.name, *("" if size is None else f"{size / 1e6:.0f} MB" for size in sizes)])
-    if rows:
+    """How much memory they took; columns that no engine can fill are left out."""
+    measured = [(lane, lane.memory) for lane in lanes if lane.memory is not None]
+    columns: dict[str, list[int | None]] = {
+        "host, peak": [memory.host_peak for _, memory in measured],
+        "grown by": [lane.host_growth for lane, _ in measured],
+        "device, in use": [memory.device_used for _, memory in measured],
+        "device, total": [memory.device_total for _, memory in measured],
+    }
+    told = {name: sizes for name, sizes in columns.items() if any(size is not None for size in sizes)}
+    if told:
+        cells = zip(*([_megabytes(size) for size in sizes] for sizes in told.values()), strict=True)
+        rows = [[lane.name, *row] for (lane, _), row in zip(measured, cells, strict=True)]
         yield f"<h3>Memory</h3>\n<p>{escape(MEMORY_TEXT)}</p>"
-        yield wide(table(["engine", "host, peak", "grown by", "device, in use", "device, total"], rows))
+        yield wide(table(["engine", *told], rows))
+
+
+def _megabytes(size: int | None) -> str:
+    return "" if size is None else f"{size / 1e6:.0f} MB"
 
 
 def _stages(lane: Lane) -> dict[str, list[float]]:
