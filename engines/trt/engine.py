@@ -70,6 +70,7 @@ class TensorRTEngine(StagedEngine):
     ) -> None:
         self._trt, self._device, self._sidecar = trt, device, sidecar
         self._guard = threading.Lock()
+        self._runtime = trt.Runtime(logger_of(trt))
         self._engine = self._deserialized(plan)
         check_memory(device, self._engine, sidecar)
         self._cache = self._runtime_cache(options) if is_rtx(trt) else None
@@ -178,8 +179,10 @@ class TensorRTEngine(StagedEngine):
             self._launcher.close()
             if self._cache is not None:
                 self._cache.close()
-            # The context must go before its engine.
-            self._context = self._engine = None
+            # In this order: none may outlive what it was made by.
+            self._context = None
+            self._engine = None
+            self._runtime = None
             self._staged_in, self._staged_out = {}, {}
             self._buffers.close()
             self._pool.close()
@@ -193,7 +196,7 @@ class TensorRTEngine(StagedEngine):
     def _deserialized(self, plan: bytes) -> Any:
         sidecar = self._sidecar
         with listening(self._trt) as messages:
-            engine = self._trt.Runtime(logger_of(self._trt)).deserialize_cuda_engine(plan)
+            engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise EngineError(
                 f"TensorRT could not deserialise {sidecar.file} ({messages.last_error}): {rebuild_command(sidecar)}"

@@ -31,14 +31,14 @@ class Messages:
         return " ".join(self.errors[-1].split()) if self.errors else "no error was logged"
 
 
-_loggers: dict[str, Any] = {}
+_loggers: dict[Any, Any] = {}
 
 
 def logger_of(trt: ModuleType) -> Any:
     """The process's logger for a TensorRT module; it prints nothing."""
-    if trt.__name__ not in _loggers:
-        _loggers[trt.__name__] = _make_logger(trt)
-    return _loggers[trt.__name__]
+    if trt.ILogger not in _loggers:
+        _loggers[trt.ILogger] = _make_logger(trt)
+    return _loggers[trt.ILogger]
 
 
 @contextmanager
