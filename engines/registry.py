@@ -73,6 +73,7 @@ ENGINES = (
     _entry("openvino", ModelKind.ONNX, "openvino:open_openvino", "openvino"),
     _entry("pytorch", ModelKind.WEIGHTS, "pytorch:open_pytorch", "export"),
     _entry("pytorch-published", ModelKind.WEIGHTS, "pytorch:open_published", "export", on_request=True),
+    _entry("pytorch-published-tf32", ModelKind.WEIGHTS, "pytorch:open_published_tf32", "export", on_request=True),
     _entry("pytorch-published-fp16", ModelKind.WEIGHTS, "pytorch:open_published_half", "export", on_request=True),
     _entry("pytorch-compiled", ModelKind.WEIGHTS, "pytorch:open_compiled", "export", on_request=True),
 )

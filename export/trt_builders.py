@@ -175,6 +175,8 @@ class StandardBuilder:
                 # The others load cuBLAS and cuDNN, which nothing here needs.
                 wanted = ("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS")
                 config.set_tactic_sources(sum(1 << int(getattr(trt.TacticSource, name)) for name in wanted))
+                # As later versions do by themselves: a second context, for times of layers, takes the same profile.
+                config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)
 
         started = time.perf_counter()
         with listening(trt) as messages:

@@ -47,6 +47,12 @@ class Binding:
     def bind_ortvalue_output(self, name: str, value: DeviceValue) -> None:
         self.outputs[name] = value
 
+    def clear_binding_inputs(self) -> None:
+        self.inputs.clear()
+
+    def clear_binding_outputs(self) -> None:
+        self.outputs.clear()
+
     def synchronize_inputs(self) -> None:
         self.runtime.calls.append("wait for inputs")
 

@@ -141,7 +141,7 @@ def test_ranges_of_versions(version: str, versions: str, expected: bool) -> None
         (
             str(MissingExtraError("onnxruntime", "cpu", "This engine")),
             "This engine needs onnxruntime, which is not installed",
-            "add the extra cpu with pip install \".[cpu]\" in efdn's source folder",
+            'add the extra cpu with pip install ".[cpu]" in efdn\'s source folder',
         ),
         ("ONNX Runtime cannot load x.onnx: [ONNXRuntimeError] : 7 : bad", None, None),
         (

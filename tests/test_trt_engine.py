@@ -27,6 +27,7 @@ from engines.trt.rebuild import rebuild_command
 from engines.upscale import upscale
 from tests.conftest import has_gpu, noise
 from tests.fakes.machine import RANGE, VERSIONS, Machine
+from tests.fakes.tensorrt import IRuntimeCache
 from tests.test_sidecar import make_sidecar
 
 MODEL = Path("model.engine")
@@ -71,7 +72,7 @@ def test_results_are_right_whatever_came_before(machine: Machine, graph: bool) -
         assert engine.name == "tensorrt"
         assert [str(dim) for dim in engine.inputs[0].dims] == ["1", "13..64", "13..80", "3"]
         assert [str(dim) for dim in engine.outputs[0].dims] == ["1", "52..256", "52..320", "3"]
-        for number, side in enumerate((20, 20, 20, 16, 30, 20, 20, 16, 16, 64)):
+        for number, side in enumerate((20, 20, 20, 16, 30, 20, 16, 20, 16, 20, 20, 16, 16, 64)):
             x = pictures(1, side, side, number)
             np.testing.assert_array_equal(run(engine, x), enlarged(x))
 
@@ -249,35 +250,40 @@ def test_what_falls_between_profiles_is_refused(machine: Machine) -> None:
 
 
 @only_standard
-def test_kernels_are_recorded_once_for_each_shape(machine: Machine) -> None:
+def test_kernels_are_recorded_once_while_the_shape_stays(machine: Machine) -> None:
     machine.write()
     with open_tensorrt(MODEL) as engine:
         for _ in range(10):
             run(engine, pictures(1, 20, 20))
         # Once as it is, once to be recorded; after that the recording is replayed.
         assert machine.behaviour.launches == 2
+        assert "a graph" in machine.device.leaks()
+        run(engine, pictures(1, 16, 16))
+        # A recording is not good for a context that has changed, and is not kept for its return.
+        assert "a graph" not in machine.device.leaks()
         for _ in range(10):
-            run(engine, pictures(1, 16, 16))
-        assert machine.behaviour.launches == 4
+            run(engine, pictures(1, 20, 20))
+        assert machine.behaviour.launches == 5
 
 
 @only_standard
-def test_recordings_are_dropped_with_the_oldest_shape(machine: Machine) -> None:
+def test_layers_are_timed_beside_a_recording(machine: Machine) -> None:
     machine.write()
     with open_tensorrt(MODEL) as engine:
-        for side in (*range(20, 40), *range(20, 40)):
-            for _ in range(3):
-                x = pictures(1, side, side, side)
-                np.testing.assert_array_equal(run(engine, x), enlarged(x))
-        assert sum(leak == "a graph" for leak in machine.device.leaks()) <= 8
+        for side in (20, 20, 20, 16, 20, 20, 20):
+            x = pictures(1, side, side)
+            np.testing.assert_array_equal(run(engine, x), enlarged(x))
+            engine.layer_times({"input": pictures(1, 24, 20)}, runs=2)
+            np.testing.assert_array_equal(run(engine, x), enlarged(x))
 
 
 @only_standard
-def test_without_recording_it_runs_all_the_same_and_says_so(machine: Machine) -> None:
+@pytest.mark.parametrize("able", [True, False])
+def test_without_recording_it_runs_all_the_same_and_says_so(machine: Machine, able: bool) -> None:
     machine.write()
-    machine.device.records = False
+    machine.device.records, machine.device.graphs = False, able
     with open_tensorrt(MODEL) as engine:
-        for _ in range(3):
+        for _ in range(6):
             x = pictures(1, 20, 20)
             np.testing.assert_array_equal(run(engine, x), enlarged(x))
         assert "no CUDA graph" in engine.detail
@@ -330,13 +336,26 @@ def test_a_cache_that_is_refused_is_replaced(machine: Machine) -> None:
 @only_rtx
 def test_two_processes_at_one_cache_leave_it_whole(machine: Machine) -> None:
     machine.write()
-    engines = [open_tensorrt(MODEL) for _ in range(2)]
+    first = open_tensorrt(MODEL)
     (path,) = cache_files()
-    path.unlink()
-    engines[0].close()
+    path.unlink()  # As if both had found none.
+    second = open_tensorrt(MODEL)
+    first.close()
     machine.device.stream = 7
-    engines[1].close()
-    assert [file.name for file in path.parent.iterdir()] in ([path.name], [])
+    second.close()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert path.read_bytes() == b"+kernels"
+
+
+@only_rtx
+def test_a_gpu_that_failed_still_lets_go_of_everything(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.write()
+    engine = open_tensorrt(MODEL)
+    run(engine, pictures(1, 20, 20))
+    monkeypatch.setattr(IRuntimeCache, "serialize", lambda self: None)
+    engine.close()
+    gc.collect()
+    assert machine.device.leaks() == []
 
 
 @only_rtx

@@ -95,8 +95,9 @@ class BindingsDevice(CudaDevice):
         return event
 
     def record(self, launch: Callable[[], None]) -> Any:
-        # Thread-local: what other threads do with the GPU meanwhile must not spoil the recording.
-        mode = self._cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        # Relaxed: what other threads do with the GPU meanwhile must not spoil the recording, nor memory
+        # that the garbage collector gives back on this one.
+        mode = self._cuda.cudaStreamCaptureMode.cudaStreamCaptureModeRelaxed
         self._call("cudaStreamBeginCapture", self.stream, mode)
         try:
             launch()
@@ -105,8 +106,13 @@ class BindingsDevice(CudaDevice):
             status, graph = self._cuda.cudaStreamEndCapture(self.stream)
             if int(status) == 0:
                 self._give_back("cudaGraphDestroy", graph)
+            self._cuda.cudaGetLastError()  # Or the next call of TensorRT's reports this failure as its own.
             raise
-        graph = self._call("cudaStreamEndCapture", self.stream)
+        try:
+            graph = self._call("cudaStreamEndCapture", self.stream)
+        except EngineError:
+            self._cuda.cudaGetLastError()
+            raise
         try:
             return self._call("cudaGraphInstantiate", graph, 0)
         finally:

@@ -73,10 +73,10 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine, StagedEngine):
         # ONNX Runtime fetches them from there, and `upload` returns once it has.
         self._feeds = {name: np.ascontiguousarray(value) for name, value in feeds.items()}
         with self._telling():
-            for spec in self.inputs:
-                self._place(spec, self._feeds[spec.name].shape, self._binding.bind_ortvalue_input)
-            for spec in self.outputs:
-                self._place(spec, self._output_shape(spec), self._binding.bind_ortvalue_output)
+            inputs = {spec.name: self._feeds[spec.name].shape for spec in self.inputs}
+            shapes = {**inputs, **{spec.name: self._output_shape(spec) for spec in self.outputs}}
+            if {name: shape for name, (shape, _) in self._values.items()} != shapes:
+                self._place(shapes)
 
     def upload(self) -> None:
         with self._telling():
@@ -126,16 +126,18 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine, StagedEngine):
                 self._device.close()
                 self._device = None
 
-    def _place(self, spec: TensorSpec, shape: tuple[int, ...], bind: Any) -> None:
-        """Binds memory for a tensor; where the shape is the last call's, it is bound already."""
-        held, _ = self._values.get(spec.name, (None, None))
-        if held == shape:
-            return
-        self._values.pop(spec.name, None)  # Given back first: both may not fit.
-        kind = np.dtype(spec.dtype).type
-        value = self._ort.OrtValue.ortvalue_from_shape_and_type(shape, kind, DEVICE, 0)
-        bind(spec.name, value)
-        self._values[spec.name] = (shape, value)
+    def _place(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Binds memory of these shapes. What was bound is given back first, by the binding too: both may not fit."""
+        self._values.clear()
+        self._binding.clear_binding_inputs()
+        self._binding.clear_binding_outputs()
+        ends = [(self.inputs, self._binding.bind_ortvalue_input), (self.outputs, self._binding.bind_ortvalue_output)]
+        for specs, bind in ends:
+            for spec in specs:
+                kind, shape = np.dtype(spec.dtype).type, shapes[spec.name]
+                value = self._ort.OrtValue.ortvalue_from_shape_and_type(shape, kind, DEVICE, 0)
+                bind(spec.name, value)
+                self._values[spec.name] = (shape, value)
 
     def _output_shape(self, spec: TensorSpec) -> tuple[int, ...]:
         source = self.inputs[0]

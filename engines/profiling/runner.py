@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,8 @@ class Runner:
         """Runs for some time, at least once, and keeps the samples as a round."""
         with self._guarded():
             self._rounds.append(tuple(self._running.run(seconds=seconds)))
+            if self._opened is not None and self._running.detail is not None:
+                self._opened = replace(self._opened, detail=self._running.detail)
 
     def output(self) -> Pixels | None:
         """The last result, (N, H, W, 3) uint8; None where there is none any more."""

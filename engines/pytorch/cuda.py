@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engines.feeds import check_feeds
 from engines.protocol import INPUT, OUTPUT, Arrays, DeviceMemory, LayerTime, StagedEngine, Timestamp
-from engines.pytorch.engine import PyTorchEngine
+from engines.pytorch.engine import PyTorchEngine, telling
 
 
 class PyTorchCudaEngine(PyTorchEngine, StagedEngine):
@@ -30,25 +30,30 @@ class PyTorchCudaEngine(PyTorchEngine, StagedEngine):
     def bind(self, feeds: Mapping[str, NDArray[Any]]) -> None:
         self._opened()
         check_feeds(self.model.name, self.inputs, feeds)
-        self._pinned = self._torch.tensor(np.ascontiguousarray(feeds[INPUT])).pin_memory()
+        with telling():
+            self._pinned = self._torch.empty(feeds[INPUT].shape, pin_memory=True)
+            np.copyto(self._pinned.numpy(), feeds[INPUT])
 
     def upload(self) -> None:
-        self._x = self._pinned.to(self._device, non_blocking=True)
+        with telling():
+            self._x = self._pinned.to(self._device, non_blocking=True)
 
     def enqueue(self) -> None:
         self._y = self._run(self._x)
 
     def download(self) -> None:
-        torch, shape = self._torch, self._y.shape
-        if self._result is None or self._result.shape != shape:
-            self._result = torch.empty(shape, dtype=self._y.dtype, pin_memory=True)
-        self._result.copy_(self._y, non_blocking=True)
+        with telling():
+            # PyTorch keeps page-locked memory for the next time: this costs nothing, and the result is the caller's.
+            self._result = self._torch.empty(self._y.shape, dtype=self._y.dtype, pin_memory=True)
+            self._result.copy_(self._y, non_blocking=True)
 
     def wait(self) -> None:
-        self._torch.cuda.current_stream().synchronize()
+        with telling():
+            self._torch.cuda.current_stream().synchronize()
 
     def collect(self) -> Arrays:
-        return {OUTPUT: self._result.numpy().copy()}
+        result, self._result = self._result, None
+        return {OUTPUT: result.numpy()}
 
     def mark(self) -> Timestamp:
         event = self._torch.cuda.Event(enable_timing=True)

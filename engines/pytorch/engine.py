@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,10 +29,22 @@ class PyTorchEngine(Engine):
         model: what it is.
         detail: its form, for people.
         device: a torch device.
+        tf32: whether convolutions on CUDA may round float32 inputs to ten bits, which is PyTorch's own default.
     """
 
-    def __init__(self, name: str, network: nn.Module, model: ModelInfo, detail: str, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        name: str,
+        network: nn.Module,
+        model: ModelInfo,
+        detail: str,
+        device: str = "cpu",
+        *,
+        tf32: bool = False,
+    ) -> None:
         import torch
+
+        self._tf32 = tf32
 
         self._torch = torch
         self._device = torch.device(device)
@@ -83,10 +96,15 @@ class PyTorchEngine(Engine):
     def _run(self, x: Any, network: Any = None) -> Any:
         torch = self._torch
         chosen = self._opened() if network is None else network
-        try:
-            # Float32 is to mean float32: cuDNN's default is TF32.
-            with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                return chosen(x)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise EngineError(f"PyTorch failed: {reason[:300]}") from error
+        with telling(), torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=self._tf32):
+            return chosen(x)
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Tells PyTorch's errors as the engine's own."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise EngineError(f"PyTorch failed: {reason[:300]}") from error

@@ -44,6 +44,20 @@ def open_published(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine
     return _opened("pytorch-published", model, "published form", published_form)
 
 
+def open_published_tf32(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
+    """The published form in float32 with TF32 convolutions, as PyTorch runs it unless told otherwise. Needs CUDA.
+
+    Raises:
+        EngineError: PyTorch has no CUDA here.
+        WeightsError: as above.
+        MissingExtraError: as above.
+    """
+    torch = _torch(options)
+    if not torch.cuda.is_available():
+        raise EngineError("PyTorch has no CUDA here, and TF32 is for CUDA alone: leave this engine out")
+    return _opened("pytorch-published-tf32", model, "published form, TF32", published_form, tf32=True)
+
+
 def open_published_half(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
     """The published form in float16; input and output stay float32. Needs CUDA.
 
@@ -85,7 +99,7 @@ def _torch(options: RunOptions) -> Any:
     return torch
 
 
-def _opened(name: str, model: Path, detail: str, form: Callable[[EFDN], nn.Module]) -> Engine:
+def _opened(name: str, model: Path, detail: str, form: Callable[[EFDN], nn.Module], *, tf32: bool = False) -> Engine:
     import torch
 
     from efdn.weights import load_network
@@ -93,5 +107,5 @@ def _opened(name: str, model: Path, detail: str, form: Callable[[EFDN], nn.Modul
     network = load_network(model)
     info = ModelInfo(name=model.name, scale=network.config.upscale, data_range=network.config.data_range)
     if torch.cuda.is_available():
-        return PyTorchCudaEngine(name, form(network), info, detail, "cuda")
+        return PyTorchCudaEngine(name, form(network), info, detail, "cuda", tf32=tf32)
     return PyTorchEngine(name, form(network), info, detail)

@@ -40,6 +40,8 @@ def make_context(
             f"TensorRT could not create a context for {sidecar.file} ({messages.last_error}): "
             "see 'efdn-doctor', or build an engine for smaller pictures"
         )
+    # Engines are built with names for every kernel, and markers for profilers cost time at every start.
+    context.nvtx_verbosity = trt.ProfilingVerbosity.NONE
     return context
 
 

@@ -26,10 +26,10 @@ from engines.protocol import (
     TensorSpec,
     Timestamp,
 )
+from engines.trt.bound_context import BoundContext
 from engines.trt.buffers import DeviceBuffers, PinnedPool
 from engines.trt.contexts import make_context
 from engines.trt.flavours import is_rtx
-from engines.trt.launcher import Launcher
 from engines.trt.layers import measure_layers
 from engines.trt.log import listening, logger_of
 from engines.trt.preflight import check_memory
@@ -38,6 +38,9 @@ from engines.trt.runtime_cache import RuntimeCache, runtime_cache_path
 from engines.trt.specs import tensor_spec
 
 Feeds = Mapping[str, NDArray[Any]]
+
+WITHOUT_GRAPH = "no CUDA graph"
+"""In an engine's detail, where kernels were to be recorded and could not be."""
 
 
 class TensorRTEngine(StagedEngine):
@@ -74,13 +77,14 @@ class TensorRTEngine(StagedEngine):
         self._engine = self._deserialized(plan)
         check_memory(device, self._engine, sidecar)
         self._cache = self._runtime_cache(options) if is_rtx(trt) else None
-        self._context = make_context(trt, self._engine, sidecar, cuda_graph=options.cuda_graph, cache=self._cache)
+        context = make_context(trt, self._engine, sidecar, cuda_graph=options.cuda_graph, cache=self._cache)
         if self._cache is not None:
             self._cache.save()  # Now too: not every process that has opened an engine lives to close it.
+        recording = options.cuda_graph and not is_rtx(trt)
+        self._recording_missing = recording and not device.graphs
+        self._bound = BoundContext(trt, context, device, sidecar.file, recording=recording and device.graphs)
         self._buffers, self._pool = DeviceBuffers(device), PinnedPool(device)
-        recording = options.cuda_graph and device.graphs and not is_rtx(trt)
-        self._launcher = Launcher(device, self._start, recording=recording)
-        self._profile = 0
+        self._closed = False
         self._staged_in: Arrays = {}
         self._staged_out: Arrays = {}
         self.model = ModelInfo(name=sidecar.file, scale=sidecar.scale, data_range=sidecar.data_range)
@@ -98,8 +102,8 @@ class TensorRTEngine(StagedEngine):
         parts = [f"{self._trt.__name__} {self._trt.__version__}", self._device.name]
         if self._cache is not None and self._cache.warm:
             parts.append("warm cache")
-        if self._launcher.failure is not None:
-            parts.append("no CUDA graph")
+        if self._recording_missing or self._bound.gave_up_recording:
+            parts.append(WITHOUT_GRAPH)
         return ", ".join(parts)
 
     def infer(self, feeds: Feeds) -> Arrays:
@@ -112,32 +116,23 @@ class TensorRTEngine(StagedEngine):
             return self.collect()
 
     def bind(self, feeds: Feeds) -> None:
-        if self._context is None:
+        if self._closed:
             raise EngineError(f"{self.model.name} is closed: open it again")
         check_feeds(self.model.name, self.inputs, feeds)
+        profile = self._profile_for(_sides_of(self.inputs[0], feeds[self.inputs[0].name]))
+        self._bound.bind_shapes(profile, {spec.name: tuple(feeds[spec.name].shape) for spec in self.inputs})
         for spec in self.inputs:
-            value = feeds[spec.name]
-            self._choose_profile(_sides_of(spec, value))
-            if not self._context.set_input_shape(spec.name, tuple(value.shape)):
-                raise ShapeError(f"{self.model.name} does not take {spec.name} {tuple(value.shape)}")
-            staged = self._staged_in.get(spec.name)
-            if staged is None or staged.shape != value.shape:
-                self._staged_in.pop(spec.name, None)
-                staged = self._staged_in[spec.name] = self._pool.array(value.shape, spec.dtype)
-            np.copyto(staged, value)
-            self._place(spec.name, staged.nbytes)
+            self._stage(spec, feeds[spec.name])
         for spec in self.outputs:
-            shape = tuple(self._context.get_tensor_shape(spec.name))
-            self._staged_out[spec.name] = self._pool.array(shape, spec.dtype)
-            self._place(spec.name, self._staged_out[spec.name].nbytes)
+            self._staged_out[spec.name] = self._pool.array(self._bound.output_shape(spec.name), spec.dtype)
+        self._bound.bind_addresses(self._addresses)
 
     def upload(self) -> None:
         for name, value in self._staged_in.items():
             self._device.upload(self._addresses[name], value)
 
     def enqueue(self) -> None:
-        shapes = tuple(value.shape for value in self._staged_in.values())
-        self._launcher.launch((self._profile, shapes, tuple(self._addresses.values())))
+        self._bound.launch()
 
     def download(self) -> None:
         for name, value in self._staged_out.items():
@@ -160,33 +155,43 @@ class TensorRTEngine(StagedEngine):
         with self._guard:
             self.bind(feeds)
             self.upload()
-            usual = self._context
             # A recorded graph has no layers to report, and a recording context none to be measured.
-            self._context = make_context(self._trt, self._engine, self._sidecar, cuda_graph=False)
+            check_memory(self._device, self._engine, self._sidecar)
+            context = make_context(self._trt, self._engine, self._sidecar, cuda_graph=False)
+            apart = BoundContext(self._trt, context, self._device, self.model.name)
+            apart.bind_shapes(*self._bound.shapes)
+            apart.bind_addresses(self._addresses)
+
+            def run() -> None:
+                apart.launch()
+                self.wait()
+
             try:
-                self._apply()
-                return measure_layers(self._trt, self._context, self._run_unrecorded, runs)
+                return measure_layers(self._trt, context, run, runs)
             finally:
-                self._context = usual
+                apart.close()
                 self._staged_out = {}
 
     def close(self) -> None:
         with self._guard:
-            if self._context is None:
+            if self._closed:
                 return
-            with suppress(EngineError):
-                self._device.wait()
-            self._launcher.close()
-            if self._cache is not None:
-                self._cache.close()
-            # In this order: none may outlive what it was made by.
-            self._context = None
-            self._engine = None
-            self._runtime = None
-            self._staged_in, self._staged_out = {}, {}
-            self._buffers.close()
-            self._pool.close()
-            self._device.close()
+            self._closed = True
+            try:
+                with suppress(EngineError):
+                    self._device.wait()
+                if self._cache is not None:
+                    self._cache.save()
+            finally:
+                # In this order: none may outlive what it was made by.
+                self._bound.close()
+                self._cache = None
+                self._engine = None
+                self._runtime = None
+                self._staged_in, self._staged_out = {}, {}
+                self._buffers.close()
+                self._pool.close()
+                self._device.close()
 
     @property
     def _addresses(self) -> dict[str, int]:
@@ -208,39 +213,21 @@ class TensorRTEngine(StagedEngine):
             runtime_cache_path(options.cache_dir, self._device, self._trt.__version__, self._sidecar.sha256)
         )
 
-    def _start(self) -> None:
-        with listening(self._trt) as messages:
-            started = self._context.execute_async_v3(self._device.stream)
-        if not started:
-            raise EngineError(f"TensorRT failed to run {self.model.name} ({messages.last_error})")
+    def _stage(self, spec: TensorSpec, value: NDArray[Any]) -> None:
+        """Copies an input to where the GPU fetches it by itself."""
+        staged = self._staged_in.get(spec.name)
+        if staged is None or staged.shape != value.shape:
+            self._staged_in.pop(spec.name, None)
+            staged = self._staged_in[spec.name] = self._pool.array(value.shape, spec.dtype)
+        np.copyto(staged, value)
 
-    def _run_unrecorded(self) -> None:
-        self._start()
-        self.wait()
-
-    def _apply(self) -> None:
-        """Gives a new context the profile, shapes and addresses of the last one."""
-        if self._profile:
-            self._context.set_optimization_profile_async(self._profile, self._device.stream)
-        for name, value in self._staged_in.items():
-            self._context.set_input_shape(name, tuple(value.shape))
-        for name, address in self._addresses.items():
-            self._context.set_tensor_address(name, address)
-
-    def _place(self, name: str, size: int) -> None:
-        self._context.set_tensor_address(name, self._buffers.address(name, size))
-
-    def _choose_profile(self, sides: tuple[int, int]) -> None:
-        """Switches to the smallest profile that takes a picture of these sides."""
+    def _profile_for(self, sides: tuple[int, int]) -> int:
+        """The smallest profile that takes a picture of these sides."""
         fitting = [index for index, shape in enumerate(self.shapes) if shape.takes(sides)]
         if not fitting:
             takes = ", ".join(map(str, self.shapes))
             raise ShapeError(f"{self.model.name} takes pictures of {takes}, this one has {sides[0]}x{sides[1]}")
-        best = min(fitting, key=lambda index: math.prod(self.shapes[index].max or sides))
-        if best != self._profile:
-            if not self._context.set_optimization_profile_async(best, self._device.stream):
-                raise EngineError(f"TensorRT could not switch {self.model.name} to its profile for {self.shapes[best]}")
-            self._profile = best
+        return min(fitting, key=lambda index: math.prod(self.shapes[index].max or sides))
 
 
 def _sides_of(spec: TensorSpec, value: NDArray[Any]) -> tuple[int, int]:

@@ -7,18 +7,17 @@ RTX records by itself; for standard TensorRT it is done here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
 from efdn.errors import EngineError
 from engines.cuda.device import CudaDevice
 
-KEPT = 8
-"""Graphs of as many shapes and buffers are kept."""
+TRIES = 2
 
 
 class Launcher:
-    """Starts a network, from the second time on by its recording.
+    """Starts a network: as it is the first time, and from the second time on by its recording.
 
     Args:
         device: on whose stream.
@@ -28,51 +27,45 @@ class Launcher:
 
     def __init__(self, device: CudaDevice, start: Callable[[], None], *, recording: bool) -> None:
         self._device, self._start, self._recording = device, start, recording
-        self._graphs: dict[Hashable, Any] = {}
-        self.failure: str | None = None
-        """Why nothing is recorded although it was asked for."""
+        self._graph: Any = None
+        self._warm = False
+        self._failures = 0
 
-    def launch(self, key: Hashable) -> None:
-        """Starts the network.
+    @property
+    def gave_up(self) -> bool:
+        """Whether recording was tried, and is no more."""
+        return self._failures >= TRIES
 
-        Args:
-            key: of shapes and addresses; a recording is good for those it was made with.
-        """
-        if not self._recording:
+    def launch(self) -> None:
+        """Starts the network."""
+        if not self._recording or self.gave_up or not self._warm:
+            # The first run after a change of shapes sets up what a recording may not.
             self._start()
-        elif key not in self._graphs:
-            # Unrecorded, because a first run sets up what a recording may not.
+            self._warm = True
+            return
+        if self._graph is None:
+            self._graph = self._recorded()
+        if self._graph is None:
             self._start()
-            self._remember(key, None)
         else:
-            if self._graphs[key] is None:
-                self._graphs[key] = self._recorded()
-            if self._graphs[key] is None:
-                self._start()
-            else:
-                self._device.replay(self._graphs[key])
+            self._device.replay(self._graph)
 
-    def close(self) -> None:
-        """Frees the recordings."""
-        while self._graphs:
-            _, graph = self._graphs.popitem()
-            self._forget(graph)
+    def reset(self) -> None:
+        """To be called before anything changes that the kernels were recorded with: their context, for one.
 
-    def _remember(self, key: Hashable, graph: Any) -> None:
-        if len(self._graphs) >= KEPT:
-            oldest = next(iter(self._graphs))
-            # A recording must not be freed while it runs.
-            self._device.wait()
-            self._forget(self._graphs.pop(oldest))
-        self._graphs[key] = graph
+        A recording is good for the state of the context it was made in and for no other,
+        not even for that state come back.
+        """
+        self._warm = False
+        if self._graph is not None:
+            self._device.wait()  # It must not be freed while it runs.
+            graph, self._graph = self._graph, None
+            self._device.forget(graph)
 
     def _recorded(self) -> Any:
         try:
             return self._device.record(self._start)
-        except EngineError as error:
-            self._recording, self.failure = False, str(error)
+        except EngineError:
+            self._failures += 1
+            self._warm = False
             return None
-
-    def _forget(self, graph: Any) -> None:
-        if graph is not None:
-            self._device.forget(graph)

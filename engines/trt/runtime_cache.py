@@ -49,7 +49,8 @@ class RuntimeCache:
         """Writes what has been added, whole or not at all: another process may be at the same file."""
         if self._cache is None:
             return
-        content = bytes(self._cache.serialize())
+        serialized = self._cache.serialize()  # None where the GPU has failed.
+        content = b"" if serialized is None else bytes(serialized)
         if not content or content == self._known:
             return
         with suppress(OSError, EfdnError):
@@ -57,11 +58,6 @@ class RuntimeCache:
             with staged(self.path) as temporary:
                 temporary.write_bytes(content)
             self._known = content
-
-    def close(self) -> None:
-        """Saves, and lets go."""
-        self.save()
-        self._cache = None
 
 
 def runtime_cache_path(folder: Path | None, device: CudaDevice, version: str, engine_sha256: str) -> Path:

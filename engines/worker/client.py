@@ -41,13 +41,26 @@ class Worker:
     Args:
         python: interpreter to run, this one if None.
         environment: variables for it, beside those of this process.
+        limit_s: seconds after which a request that is not answered ends the process.
+
+    Attributes:
+        started: when, by `time.perf_counter`.
+        detail: what the engine said of itself after its last runs: some things it learns only then.
 
     Raises:
         WorkerError: the interpreter does not start.
     """
 
-    def __init__(self, python: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        python: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        limit_s: float = ASK_SECONDS,
+    ) -> None:
         self.started = time.perf_counter()
+        self.detail: str | None = None
+        self._limit_s = limit_s
         try:
             self._process = subprocess.Popen(
                 [str(python or sys.executable), "-c", SERVE],
@@ -76,7 +89,7 @@ class Worker:
             EngineError: it cannot be opened; the message is the engine's own.
             WorkerError: the process died or hangs.
         """
-        reply = self.ask("open", START_SECONDS, subject=subject.as_json())
+        reply = self.ask("open", min(START_SECONDS, self._limit_s), subject=subject.as_json())
         reply["shapes"], reply["passed_over"] = tuple(reply["shapes"]), tuple(reply["passed_over"])
         return Opened(**reply)
 
@@ -86,7 +99,8 @@ class Worker:
 
     def run(self, *, seconds: float, at_least: int = 1, at_most: int = 1_000_000) -> list[Sample]:
         """Runs on the prepared pictures for about some seconds."""
-        reply = self.ask("run", ASK_SECONDS + seconds, seconds=seconds, at_least=at_least, at_most=at_most)
+        reply = self.ask("run", self._limit_s + seconds, seconds=seconds, at_least=at_least, at_most=at_most)
+        self.detail = reply["detail"]
         return [Sample(**sample) for sample in reply["samples"]]
 
     def write_output(self, path: Path) -> None:
@@ -110,7 +124,7 @@ class Worker:
         """Memory taken so far."""
         return Memory(**self.ask("memory"))
 
-    def ask(self, command: str, limit_s: float = ASK_SECONDS, **arguments: Any) -> dict[str, Any]:
+    def ask(self, command: str, limit_s: float | None = None, **arguments: Any) -> dict[str, Any]:
         """Sends a request and waits for its answer.
 
         Raises:
@@ -118,6 +132,7 @@ class Worker:
             WorkerError: the process died or does not answer in time.
         """
         assert self._process.stdin is not None
+        limit_s = self._limit_s if limit_s is None else limit_s
         try:
             self._process.stdin.write(json.dumps({"command": command, **arguments}) + "\n")
             self._process.stdin.flush()

@@ -102,7 +102,7 @@ class Server:
             sample, self._result = run_sample(engine, pictures)
             samples.append(sample)
         self._look_at_device()
-        return {"samples": [asdict(sample) for sample in samples]}
+        return {"samples": [asdict(sample) for sample in samples], "detail": engine.detail}
 
     def _output(self, path: str) -> dict[str, Any]:
         """Writes the last result, (N, H, W, 3) uint8, as a NumPy file."""

@@ -215,6 +215,11 @@ class FakeDevice(CudaDevice):
     # What tests and other fakes use.
 
     @property
+    def recording(self) -> bool:
+        """Whether what is put on the stream is being recorded."""
+        return self._recording is not None
+
+    @property
     def allocated_bytes(self) -> int:
         """Of the GPU's memory."""
         return sum(block.nbytes for block in self._blocks.values())

@@ -32,7 +32,7 @@ class cudaMemcpyKind(IntEnum):  # noqa: N801
 
 
 class cudaStreamCaptureMode(IntEnum):  # noqa: N801
-    cudaStreamCaptureModeThreadLocal = 1
+    cudaStreamCaptureModeRelaxed = 2
 
 
 class Refused(Exception):  # noqa: N818
@@ -177,7 +177,7 @@ class FakeRuntime(ModuleType):
 
     @returning(0)
     def cudaStreamBeginCapture(self, stream: int, mode: IntEnum) -> None:
-        assert mode is cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        assert mode is cudaStreamCaptureMode.cudaStreamCaptureModeRelaxed
         self.capturing = True
 
     def cudaStreamEndCapture(self, stream: int) -> tuple[Any, ...]:

@@ -36,10 +36,12 @@ VALUES = (
     "DynamicShapesKernelSpecializationStrategy.EAGER",
     "ICudaEngine.device_memory_size_v2",
     "ICudaEngine.num_io_tensors",
+    "IExecutionContext.nvtx_verbosity",
     "IExecutionContext.profiler",
     "ILogger.Severity",
     "IRuntimeConfig.cuda_graph_strategy",
     "IRuntimeConfig.dynamic_shapes_kernel_specialization_strategy",
+    "ProfilingVerbosity.NONE",
     "TensorIOMode.INPUT",
 )
 

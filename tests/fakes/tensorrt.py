@@ -89,6 +89,7 @@ class FakeTensorRT(SimpleNamespace):
             __version__=version,
             ILogger=ILogger,
             IProfiler=IProfiler,
+            ProfilingVerbosity=SimpleNamespace(LAYER_NAMES_ONLY=0, NONE=1, DETAILED=2),
             TensorIOMode=SimpleNamespace(NONE=0, INPUT=1, OUTPUT=2),
             nptype=lambda trt_type: {"UINT8": np.uint8, "FLOAT": np.float32}[trt_type],
             Runtime=lambda logger: Runtime(ports, logger),
@@ -158,13 +159,16 @@ class IExecutionContext:
         self._profile = 0
         self._shape: Shape = ()
         self._addresses: dict[str, int] = {}
+        self._state, self._ran_state = 0, -1
         self.profiler: Any = None
+        self.nvtx_verbosity = 2
 
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
         assert stream_handle == self._ports.device.stream
         if not self._ports.behaviour.switches_profiles:
             return False
         self._profile = profile_index
+        self._state += 1
         self._ports.behaviour.profiles.append(profile_index)
         return True
 
@@ -174,6 +178,7 @@ class IExecutionContext:
         if not all(least <= size <= most for least, size, most in zip(low, shape, high, strict=True)):
             return False
         self._shape = shape
+        self._state += 1
         return True
 
     def get_tensor_shape(self, name: str) -> Shape:
@@ -185,6 +190,7 @@ class IExecutionContext:
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         self._addresses[name] = memory
+        self._state += 1
         return True
 
     def execute_async_v3(self, stream_handle: int) -> bool:
@@ -194,12 +200,16 @@ class IExecutionContext:
             self._engine.logger.log(1, "a kernel failed")
             return False
         behaviour.launches += 1
+        assert self.nvtx_verbosity == 1
+        assert not device.recording or self._ran_state == self._state, "recorded right after a change of the context"
+        state = self._ran_state = self._state
         kind = np.uint8 if self._engine.picture else np.float32
         shapes = {name: self.get_tensor_shape(name) for name in ("input", "output")}
         addresses, scale = dict(self._addresses), self._engine.description["scale"]
         rows, columns = (1, 2) if self._engine.picture else (2, 3)
 
         def kernel() -> None:
+            assert state == self._state, "kernels of a context that has changed since they were started or recorded"
             x = device.array(addresses["input"], shapes["input"], kind)
             y = device.array(addresses["output"], shapes["output"], kind)
             y[...] = behaviour.corrupt(x.repeat(scale, axis=rows).repeat(scale, axis=columns))
