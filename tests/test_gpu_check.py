@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,17 @@ from benchmarks.gpu_check.builds import Build, build_engines
 from benchmarks.gpu_check.exactness import Exactness
 from benchmarks.gpu_check.files import SHAPES, GraphFile, graphs
 from benchmarks.gpu_check.interpreters import Interpreter, look_at
-from benchmarks.gpu_check.record import table, thinned
+from benchmarks.gpu_check.record import table, thinned, without_paths
 from benchmarks.gpu_check.subjects import subjects
 from benchmarks.gpu_check.targets import Verdict, bound_ms, judge
 from efdn.errors import UsageError
+from efdn.files import sha256_of_file
+from efdn.sidecar import sidecar_path, write_sidecar
 from engines.profiling.comparison import Difference
 from engines.profiling.result import Lane, ShapeProfile
-from engines.worker.subject import Sample, Subject
+from engines.worker.subject import Opened, Sample, Subject
 from tests.conftest import has_gpu
+from tests.test_sidecar import make_sidecar
 
 PICTURES = GraphFile(shape=(339, 510), io="uint8")
 
@@ -65,6 +70,7 @@ def test_the_bound_is_that_of_the_bytes_at_the_peak_of_the_gpu() -> None:
     assert bound_ms(shape, "NVIDIA GeForce RTX 3090") == pytest.approx(7.54, abs=0.01)
     assert verdict(judge([shape], [], "NVIDIA GeForce RTX 3090"), "bound").met is True
     assert verdict(judge([shape], [], "NVIDIA H200"), "bound").met is False
+    assert verdict(judge([shape], [], "NVIDIA GeForce RTX 3090 Ti"), "bound").met is None
     assert verdict(judge([shape], [], "some GPU"), "bound").met is None
 
 
@@ -126,23 +132,83 @@ def test_pythons_are_looked_at_and_a_wrong_one_is_said() -> None:
 
 def test_each_engine_runs_in_the_python_that_has_it() -> None:
     torch = python(command=Path("one"), packages={"torch": "2.11.0"}, torch_cuda=True)
-    trt = python(command=Path("two"), packages={"tensorrt": "8.6.0", "cuda": "13"})
+    trt = python(command=Path("two"), packages={"tensorrt": "8.6.0", "cuda.bindings.runtime": "13"})
     engine = Build(graph=PICTURES, runtime="tensorrt", python=trt, engine=Path("e.engine"))
     missing = Build(graph=GraphFile(shape=(339, 510), io="float32"), runtime="tensorrt", python=trt, engine=None)
-    planned, absent = subjects([torch, trt], [engine, missing], (339, 510), rehearsal=False)
+    planned, absent = subjects([torch, trt], [engine, missing], (339, 510), memory_bytes=None, rehearsal=False)
     where = {entry.name: str(entry.python) for entry in planned}
     assert where["pytorch-published"] == "one"
-    assert where["tensorrt tensorrt uint8"] == where["tensorrt tensorrt uint8, no graph"] == "two"
-    assert [entry.subject.options.cuda_graph for entry in planned[-2:]] == [True, False]
-    assert planned[0].baseline
+    name = "tensorrt tensorrt 8.6.0 uint8"
+    assert where[name] == where[f"{name}, no graph"] == "two"
+    # Engines first: PyTorch takes what memory there is.
+    assert [entry.subject.options.cuda_graph for entry in planned[:2]] == [True, False]
+    assert [entry.name for entry in planned if entry.baseline] == ["pytorch-published"]
+    assert "pytorch-compiled" in where
     assert any("ONNX Runtime with CUDA" in reason for reason in absent)
     assert any("float32" in reason for reason in absent)
+
+
+@pytest.mark.parametrize(("memory", "names"), [(24 << 30, 1), (80 << 30, 4)])
+def test_a_small_gpu_is_not_filled_at_a_frame(memory: int, names: int) -> None:
+    torch = python(packages={"torch": "2.11.0"}, torch_cuda=True, providers=("CUDAExecutionProvider",))
+    planned, absent = subjects([torch], [], (720, 1280), memory_bytes=memory, rehearsal=False)
+    assert len([entry for entry in planned if entry.name.startswith("pytorch")]) == names
+    assert any("memory" in reason for reason in absent) == (names == 1)
+
+
+def test_results_hold_nobodys_paths() -> None:
+    content = {
+        "model": "/home/alice/secret/e.engine",
+        "deep": [{"error": f"cannot read {Path.home()}/x.so"}, f"{tempfile.gettempdir()}/pytest-of-alice/pytest-0"],
+        "number": 1.5,
+    }
+    clean = without_paths(content)
+    assert clean["model"] == "e.engine"
+    assert clean["number"] == 1.5
+    assert "alice" not in json.dumps(clean)
+    assert str(Path.home()) not in json.dumps(clean)
+
+
+def test_an_engine_is_built_anew_for_another_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = graphs()[0]
+    (tmp_path / graph.name).write_bytes(b"a graph")
+    engine = tmp_path / f"{Path(graph.name).stem}_tensorrt_8.6.0_sm90.engine"
+    engine.write_bytes(b"an engine")
+    trt = python(packages={"tensorrt": "8.6.0", "cuda.bindings.runtime": "13"})
+    for digest, error in ((sha256_of_file(tmp_path / graph.name), None), ("0" * 64, "no time was left")):
+        write_sidecar(sidecar_path(engine), make_sidecar(graph_sha256=digest))
+        (build,) = build_engines([trt], [graph], tmp_path, "sm90", time.monotonic())
+        assert build.error == error
+
+
+def test_no_psnr_is_claimed_without_the_baseline() -> None:
+    alone = Exactness(name="tensorrt rtx 1.7 float32", max_error=0.0)
+    for others in ([], [Exactness(name="pytorch-published", error="out of memory")]):
+        assert verdict(judge([], [*others, alone], None), "65 dB").met is None
+
+
+def test_an_engine_that_could_not_record_does_not_stand_for_those_that_do() -> None:
+    detail = "tensorrt 10.9.0, Fake RTX, no CUDA graph"
+    opened = Opened(
+        engine="tensorrt",
+        detail=detail,
+        model="e.engine",
+        scale=4,
+        io="uint8",
+        shapes=("339x510",),
+        largest_batch=1,
+        staged=True,
+        passed_over=(),
+        open_ms=1.0,
+    )
+    unable = dataclasses.replace(lane("tensorrt tensorrt uint8", 1.0), opened=opened)
+    assert verdict(judge([profile(BASELINE, unable)], [], None), "8x").met is None
 
 
 def test_what_matters_most_is_built_first_and_time_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert graphs()[0].shape == (339, 510)
     assert {graph.shape for graph in graphs()} == set(SHAPES)
-    trt = python(packages={"tensorrt": "8.6.0", "cuda": "13"})
+    trt = python(packages={"tensorrt": "8.6.0", "cuda.bindings.runtime": "13"})
     without_bindings = python(packages={"tensorrt": "8.6.0"})
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("no time is left"))
     found = build_engines([trt, without_bindings], graphs(), tmp_path, "sm90", time.monotonic())
@@ -164,7 +230,8 @@ def test_a_rehearsal_goes_through_all_of_it(tmp_path: Path, monkeypatch: pytest.
     content = json.loads((tmp_path / "gpu_rehearsal.json").read_text(encoding="utf-8"))
     assert content["rehearsal"] is True
     names = [engine["name"] for engine in content["profiles"][0]["engines"]]
-    assert names == ["pytorch-published", "pytorch", "onnxruntime-cpu"]
+    assert names == ["onnxruntime-cpu", "pytorch-published", "pytorch"]
+    assert content["profiles"][0]["reference"] == "pytorch-published"
     exactness = {entry["name"]: entry for entry in content["exactness"]}
     # ONNX Runtime's graph is another one, in FP32 too: 1e-5 of the range is 100 dB.
     assert exactness["onnxruntime-cpu"]["psnr_db"] > 100

@@ -23,12 +23,16 @@ class FakeConfig:
         self.flags: list[str] = []
         self.cleared: list[str] = []
         self.tactics: int | None = None
+        self.previews: list[str] = []
 
     def set_flag(self, flag: str) -> None:
         self.flags.append(flag)
 
     def clear_flag(self, flag: str) -> None:
         self.cleared.append(flag)
+
+    def set_preview_feature(self, feature: str, enable: bool) -> None:
+        self.previews += [feature] if enable else []
 
     def set_tactic_sources(self, sources: int) -> None:
         self.tactics = sources
@@ -58,6 +62,8 @@ def fake_tensorrt(version: str, network_flags: dict[str, int], builder_flags: di
         NetworkDefinitionCreationFlag=SimpleNamespace(**network_flags),
         BuilderFlag=SimpleNamespace(**builder_flags),
         TacticSource=SimpleNamespace(EDGE_MASK_CONVOLUTIONS=3, JIT_CONVOLUTIONS=4, CUBLAS=0, CUDNN=2),
+        # Later versions share profiles between contexts anyway.
+        PreviewFeature=SimpleNamespace(PROFILE_SHARING_0806="sharing") if version.startswith("8.") else None,
         ProfilingVerbosity=SimpleNamespace(DETAILED=2),
         LayerInformationFormat=SimpleNamespace(JSON=1),
         OnnxParser=lambda network, logger: SimpleNamespace(parse=lambda graph: True),
@@ -108,6 +114,7 @@ def test_each_version_is_given_its_own_flags(
     assert (built.content, built.version, built.gpu_targets) == (b"plan", version, ("sm90",))
     assert built.plan.half_share == 1
     assert trt.kept.network_flags == created
+    assert trt.kept.config.previews == (["sharing"] if version.startswith("8.") else [])
     assert trt.kept.config.flags == set_flags
     assert trt.kept.config.tactics == tactics
     assert trt.kept.config.cleared == []

@@ -12,6 +12,9 @@ from typing import Any
 
 from benchmarks.gpu_check.files import GraphFile
 from benchmarks.gpu_check.interpreters import Interpreter
+from efdn.errors import ArtefactError
+from efdn.files import sha256_of_file
+from efdn.sidecar import read_sidecar
 from engines.trt.flavours import FLAVOURS
 from engines.worker.client import source_environment
 
@@ -45,6 +48,7 @@ class Build:
             "seconds": self.seconds,
             "error": self.error,
             "bytes": None if self.engine is None else self.engine.stat().st_size,
+            "graph_sha256": None if sidecar is None else sidecar["graph_sha256"],
             "build": None if sidecar is None else sidecar["build"],
         }
 
@@ -69,11 +73,19 @@ def build_engines(
     for graph in graphs:
         for python in interpreters:
             for runtime, (module, _) in FLAVOURS.items():
-                if python.has(module, "cuda"):
+                if python.has(module, "cuda.bindings.runtime") or python.has(module, "pycuda"):
                     builds.append(_build(python, runtime, graph, folder, architecture, deadline))
                     last = builds[-1]
                     print(f"engine {graph.name} by {runtime}: {last.error or 'ready'}", flush=True)
     return tuple(builds)
+
+
+def _is_of(engine: Path, graph: Path) -> bool:
+    """Whether an engine is there and was built from this very graph."""
+    try:
+        return engine.exists() and read_sidecar(engine).graph_sha256 == sha256_of_file(graph)
+    except ArtefactError:
+        return False
 
 
 def _build(
@@ -81,7 +93,7 @@ def _build(
 ) -> Build:
     version = python.packages[FLAVOURS[runtime][0]]
     engine = folder / f"{Path(graph.name).stem}_{runtime}_{version}_{architecture}.engine"
-    if engine.exists():
+    if _is_of(engine, folder / graph.name):
         return Build(graph=graph, runtime=runtime, python=python, engine=engine)
     left = deadline - time.monotonic()
     if left < 5:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from efdn.assets import DEFAULT_WEIGHTS
 from efdn.shapes import Side
+from efdn.sidecar import sidecar_path
 
 OPSET = 17
 """What TensorRT 8.6 reads."""
@@ -42,8 +43,8 @@ def graphs(shapes: tuple[Side, ...] = SHAPES) -> tuple[GraphFile, ...]:
     return (first, GraphFile(shape=order[0], io="float32"), *others)
 
 
-def prepare(folder: Path, shapes: tuple[Side, ...] = SHAPES) -> None:
-    """Exports and verifies all graphs that are not there. Needs PyTorch and onnx, no GPU.
+def prepare(folder: Path, shapes: tuple[Side, ...] = SHAPES, *, only_missing: bool = False) -> None:
+    """Exports and verifies all graphs, or those that are not there. Needs PyTorch and onnx, no GPU.
 
     Raises:
         EfdnError: an export failed.
@@ -57,7 +58,7 @@ def prepare(folder: Path, shapes: tuple[Side, ...] = SHAPES) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for graph in graphs(shapes):
         target = folder / graph.name
-        if target.exists() and target.with_name(target.name + ".json").exists():
+        if only_missing and target.exists() and sidecar_path(target).exists():
             continue
         print(f"exporting {graph.name} ...", flush=True)
         io = IOFormat(graph.io)

@@ -16,13 +16,16 @@ from engines.worker.client import source_environment
 LIMIT_S = 120
 
 PROBE = """
-import importlib, importlib.util, json, platform
+import importlib, json, platform, sys
 found = {"python": platform.python_version(), "packages": {}, "broken": {}}
 for name in %r:
-    if importlib.util.find_spec(name) is None:
-        continue
     try:
-        found["packages"][name] = str(getattr(importlib.import_module(name), "__version__", "?"))
+        module = importlib.import_module(name)
+        version = getattr(module, "__version__", None) or getattr(sys.modules[name.split(".")[0]], "__version__", "?")
+        found["packages"][name] = str(version)
+    except ModuleNotFoundError as error:
+        if error.name is None or not name.startswith(error.name):
+            found["broken"][name] = f"needs {error.name}"
     except Exception as error:
         found["broken"][name] = f"{type(error).__name__}: {error}"
 torch = __import__("torch") if "torch" in found["packages"] else None
@@ -32,7 +35,19 @@ found["providers"] = ort.get_available_providers() if ort else []
 print(json.dumps(found))
 """
 
-PACKAGES = ("numpy", "PIL", "torch", "onnx", "onnxruntime", "tensorrt", "tensorrt_rtx", "cuda", "pycuda", "pytest")
+PACKAGES = (
+    "numpy",
+    "PIL",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "tensorrt",
+    "tensorrt_rtx",
+    "cuda.bindings.runtime",
+    "pycuda",
+    "pytest",
+    "hypothesis",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.gpu_check.exactness import Exactness
 from engines.profiling.result import Lane, ShapeProfile
+from engines.trt.engine import WITHOUT_GRAPH
 
 SPEED_UP, BOUND_FACTOR, PSNR_DB, GREY_LEVELS, OVERHEAD = 8.0, 2.0, 65.0, 1, 0.20
 
@@ -15,17 +16,15 @@ FUSED_KB_PER_PIXEL = 40.8
 """Traffic of the network with fused epilogues and materialised shifts, FP16, per LR pixel."""
 
 BANDWIDTH_GB_S = {
-    "RTX 3080": 760,
     "RTX 3090": 936,
-    "RTX 4080": 717,
     "RTX 4090": 1008,
-    "RTX 5080": 960,
     "RTX 5090": 1792,
-    "A100": 1555,
-    "H100": 3350,
+    "H100 80GB HBM3": 3350,
     "H200": 4800,
 }
-"""Peaks as the maker states them, by a part of the GPU's name; of variants the most common."""
+"""Peaks as the maker states them, by the name that the driver gives, without the maker's; variants have others."""
+
+BASELINE = "pytorch-published"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +59,8 @@ def judge(profiles: Sequence[ShapeProfile], exactness: Sequence[Exactness], gpu:
 
 def bound_ms(profile: ShapeProfile, gpu: str | None) -> float | None:
     """Time to move the fused network's bytes at the GPU's peak; None for GPUs that are not listed."""
-    speed = next((speed for part, speed in BANDWIDTH_GB_S.items() if part in (gpu or "")), None)
+    name = (gpu or "").removeprefix("NVIDIA ").removeprefix("GeForce ")
+    speed = BANDWIDTH_GB_S.get(name)
     height, width = profile.shape
     return None if speed is None else FUSED_KB_PER_PIXEL * 1e3 * height * width / (speed * 1e9) * 1e3
 
@@ -71,6 +71,7 @@ def engine_lanes(profile: ShapeProfile, io: str = "uint8") -> list[Lane]:
         lane
         for lane in profile.lanes
         if lane.name.startswith("tensorrt") and lane.name.endswith(io) and lane.rounds and lane.error is None
+        if lane.opened is None or WITHOUT_GRAPH not in lane.opened.detail
     ]
 
 
@@ -80,7 +81,7 @@ def _speed_up(profiles: Sequence[ShapeProfile]) -> Verdict:
     lanes = [] if profile is None else engine_lanes(profile)
     found = [] if profile is None else [profile.ratio(lane) for lane in lanes]
     ratios = [ratio.compute for ratio in found if ratio is not None and ratio.compute is not None]
-    if profile is None or not ratios or profile.reference != "pytorch-published":
+    if profile is None or not ratios or profile.reference != BASELINE:
         return _open(target, "baseline or engine did not run")
     return Verdict(target=target, measured=f"{max(ratios):.2f}x", met=max(ratios) >= SPEED_UP)
 
@@ -100,6 +101,8 @@ def _bound(profile: ShapeProfile, gpu: str | None) -> Verdict:
 def _psnr(exactness: Sequence[Exactness]) -> Verdict:
     target = f"float output at least {PSNR_DB:g} dB against PyTorch FP32"
     found = [entry for entry in exactness if entry.name.startswith("tensorrt") and entry.error is None]
+    if not any(entry.name == BASELINE and entry.error is None for entry in exactness):
+        return _open(target, "the baseline did not run")
     if not found:
         return _open(target, "no engine with float output ran")
     if not all(entry.finite for entry in found):
@@ -113,7 +116,7 @@ def _levels(profiles: Sequence[ShapeProfile]) -> Verdict:
     levels = [
         lane.difference.grey_levels
         for profile in profiles
-        if profile.reference == "pytorch-published"
+        if profile.reference == BASELINE
         for lane in engine_lanes(profile)
         if lane.difference is not None
     ]

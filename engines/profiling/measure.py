@@ -85,7 +85,7 @@ def measure_shape(
     """Measures all subjects at one shape.
 
     Args:
-        planned: what to run; the first is what the others are compared with, if it runs.
+        planned: what to run; the baseline is what the others are compared with, or the first that runs.
         shape: height and width of the pictures.
         settings: how.
         report: takes the share done, 0..1, and what is at work.
@@ -108,7 +108,9 @@ def measure_shape(
         encode_ms = _finish(runners, settings, base, report)
         decode_ms = time_decode(sample_pictures(shape)[0], base)
     lanes = _distinct([runner.lane() for runner in runners])
-    reference = next((lane.name for lane in lanes if lane.rounds and lane.error is None), None)
+    ran = [lane.name for lane in lanes if lane.rounds and lane.error is None]
+    baselines = [lane.name for lane, entry in zip(lanes, planned, strict=True) if entry.baseline]
+    reference = next(iter([name for name in baselines if name in ran] or ran), None)
     return ShapeProfile(
         shape=shape, batch=settings.batch, lanes=lanes, reference=reference, decode_ms=decode_ms, encode_ms=encode_ms
     )
@@ -146,7 +148,7 @@ def _finish(runners: Sequence[Runner], settings: Settings, folder: Path, report:
     """Compares outputs and looks around; gives the times to encode a picture."""
     reference: Pixels | None = None
     encode_ms: tuple[float, ...] = ()
-    for runner in runners:
+    for runner in sorted(runners, key=lambda runner: not runner.planned.baseline):
         if runner.alive:
             report(ROUNDS_SHARE, f"looking at {runner.planned.name}")
             output = runner.output()
