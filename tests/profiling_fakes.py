@@ -47,6 +47,7 @@ class Behaviour:
         level: of every pixel of its output.
         fails: what it is asked for when it fails, such as "open" or "run", and how often it has done it by then.
         raises: what then happens.
+        detail: what it says of itself once it has run; what it said before if None.
     """
 
     ms: float = 10.0
@@ -56,6 +57,7 @@ class Behaviour:
     raises: type[BaseException] = EngineError
     opened: Opened = OPENED
     layers: Sequence[dict[str, Any]] = ()
+    detail: str | None = None
 
 
 @dataclass
@@ -80,6 +82,7 @@ class Workers:
 class _FakeWorker(Worker):
     def __init__(self, workers: Workers) -> None:
         self.started = time.perf_counter()
+        self.detail: str | None = None
         self._workers, self._ended = workers, False
         self._behaviour, self._name, self._counts = Behaviour(), "", dict[str, int]()
 
@@ -95,6 +98,7 @@ class _FakeWorker(Worker):
 
     def run(self, *, seconds: float, at_least: int = 1, at_most: int = 1_000_000) -> list[Sample]:
         self._note("run")
+        self.detail = self._behaviour.detail
         count = max(at_least, int(seconds * 1e3 / self._behaviour.ms))
         return [sample(self._behaviour.ms) for _ in range(count)]
 

@@ -100,6 +100,23 @@ def test_where_the_baseline_fails_the_next_one_takes_its_place() -> None:
     assert found.lanes[2].difference is not None
 
 
+def test_the_baseline_is_what_the_others_are_compared_with_wherever_it_stands() -> None:
+    workers = Workers({"a": Behaviour(ms=5, level=103), "b": Behaviour()})
+    first, second = planned("a", "b")
+    entries = (replace(first, baseline=False), replace(second, baseline=True))
+    found = measure_shape(entries, (16, 20), QUICK, start=workers)
+    assert [lane.name for lane in found.lanes] == ["a", "b"]
+    assert found.reference == "b"
+    assert [entry.difference and entry.difference.grey_levels for entry in found.lanes] == [3, None]
+    assert workers.order("open") == ["a", "b"]
+
+
+def test_what_an_engine_learns_while_it_runs_is_told() -> None:
+    workers = Workers({"a": Behaviour(detail="no CUDA graph"), "b": Behaviour()})
+    found = measure_shape(planned("a", "b"), (16, 20), QUICK, start=workers)
+    assert [lane.opened and lane.opened.detail for lane in found.lanes] == ["no CUDA graph", OPENED.detail]
+
+
 @pytest.mark.parametrize(("fails", "after"), [("open", 0), ("run", 0), ("run", 5), ("output", 0), ("memory", 0)])
 def test_an_interruption_ends_all_processes(fails: str, after: int) -> None:
     workers = Workers({"a": Behaviour(), "b": Behaviour(fails=fails, after=after, raises=KeyboardInterrupt)})
