@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cli.layout import line_length
 from engines.doctor.finding import Finding, State
 from engines.doctor.summary import Summary, summarise
 from engines.doctor.verdicts import Outcome, Verdict
@@ -60,7 +61,7 @@ def _lines(rows: list[Row], width: int, *, colour: bool) -> list[str]:
         mark = MARKS[state].ljust(MARK_WIDTH)
         if colour and COLOURS[state]:
             mark = typer.style(mark, fg=COLOURS[state])
-        first, *others = _wrapped(text, LINE_LENGTH - len(margin))
+        first, *others = _wrapped(text, line_length(LINE_LENGTH) - len(margin))
         lines.append(f"{INDENT}{mark}{GAP}{name.ljust(width)}{GAP}{first}")
         lines += [margin + line for line in others]
         # Whole however long: it is to be copied.
@@ -77,7 +78,7 @@ def _summary(summary: Summary, *, tried: bool) -> str:
     lines = textwrap.wrap(
         f"{what}: {', '.join(summary.running) or 'none'}"
         + (f"; preferred: {summary.preferred}, because {summary.because}" if summary.preferred else ""),
-        LINE_LENGTH,
+        line_length(LINE_LENGTH),
         break_on_hyphens=False,
     )
     return "\n".join([*lines, "next:", *(f"{INDENT}{line}" for line in summary.next)])

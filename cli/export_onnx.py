@@ -72,4 +72,5 @@ def onnx(
     show_artefact(path, sidecar)
     show_files(path, sidecar, report=page_of_report(report))
     if not bf16:
-        typer.echo(f"next: efdn-infer photo.png --model {path}")
+        photo = "photo.png" if size is None else "PHOTO_OF_{1}x{0}.png".format(*size)
+        typer.echo(f"next: efdn-infer {photo} --model {path}")

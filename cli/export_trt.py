@@ -142,9 +142,11 @@ def _from_onnx(
 ) -> None:
     from export.engine_from_onnx import build_from_onnx
 
+    notify("building the engine")
     with progress_bar("building") as progress:
         done = build_from_onnx(model, output, builder=builder, shapes=shapes, batch=batch, plan=plan, progress=progress)
-    _show(output, done.sidecar, done.plan, plan, None, "built from an ONNX file")
+    path = output if output is not None else Path(done.sidecar.file)
+    _show(output, done.sidecar, done.plan, plan, None, f"on the machine with the GPU, efdn-doctor {path} does it")
 
 
 def _refuse(options: dict[str, object]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from cli.layout import line_length
 from cli.runner import new_app, run, show_version
 from efdn.errors import ArtefactError
 
@@ -50,7 +51,7 @@ def _text(inspection: Inspection) -> str:
     for title, facts in sections:
         lines = [title]
         for name, text in facts:
-            first, *others = _wrapped(text, LINE_LENGTH - width)
+            first, *others = _wrapped(text, line_length(LINE_LENGTH) - width)
             lines.append(f"{INDENT}{name}".ljust(width) + first)
             lines += [" " * width + line for line in others]
         blocks.append("\n".join(lines))

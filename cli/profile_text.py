@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cli.layout import line_length
+
 if TYPE_CHECKING:
+    from engines.profiling.percentiles import Summary
     from engines.profiling.record import Profile
     from engines.profiling.result import Lane, ShapeProfile, Start
 
@@ -24,20 +27,29 @@ NOTHING = "-"
 
 def show_profile(profile: Profile) -> None:
     """Tables for each shape, then what to be wary of."""
+    from engines.profiling.advice import grouped
+
     machine = profile.machine
     typer.echo(f"{machine['processor']}, {machine['usable_cores']} cores" + "".join(_gpus(profile)))
     for shape in profile.shapes:
         typer.echo("\n" + "\n".join(_shape(shape, layers=profile.settings.layers)))
     if profile.warnings:
         typer.echo("\nwarnings")
-        for warning in profile.warnings:
-            typer.echo("\n".join(_wrapped(str(warning))))
+        for title, lines in grouped(profile.warnings):
+            typer.echo("\n".join(_wrapped(title)))
+            typer.echo("\n".join(f"{INDENT}{part}" for line in lines for part in _wrapped(line)))
     typer.echo("")
 
 
 def _gpus(profile: Profile) -> Iterator[str]:
     for gpu in profile.gpus:
         yield f"; {gpu.name}" + ("" if gpu.driver_version is None else f", driver {gpu.driver_version}")
+
+
+def percentiles(summary: Summary) -> list[str]:
+    """p95 and p99, where there are as many runs as it takes for them to be more than the slowest one."""
+    enough = ((summary.p95, 20), (summary.p99, 100))
+    return [milliseconds(value) if summary.count >= runs else NOTHING for value, runs in enough]
 
 
 def _shape(shape: ShapeProfile, *, layers: bool) -> Iterator[str]:
@@ -64,7 +76,8 @@ def _figures(lane: Lane, shape: ShapeProfile) -> list[str]:
     assert compute is not None
     assert whole is not None
     return [
-        *(milliseconds(value) for value in (compute.median, compute.p95, compute.p99)),
+        milliseconds(compute.median),
+        *percentiles(compute),
         f"{compute.cv:.0%}",
         milliseconds(whole.median),
         _three_digits(shape.pictures_per_s(lane)),
@@ -99,7 +112,7 @@ def _start(start: Start | None) -> list[str]:
 def _files(shape: ShapeProfile) -> Iterator[str]:
     found = [("read the picture", shape.decode_ms), ("write the result", shape.encode_ms)]
     said = [f"{milliseconds(median(times))} ms to {what}" for what, times in found if times]
-    if said:
+    if said and any(lane.rounds for lane in shape.lanes):
         yield f"{INDENT}beside that, as PNG files: {', '.join(said)}"
 
 
@@ -138,7 +151,7 @@ def _table(title: str, header: Sequence[str], rows: Sequence[tuple[str, list[str
 def _wrapped(text: str) -> list[str]:
     return wrap(
         text,
-        LINE_LENGTH,
+        line_length(LINE_LENGTH),
         initial_indent=INDENT,
         subsequent_indent=INDENT * 2,
         break_long_words=False,

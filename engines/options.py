@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +26,9 @@ class RunOptions:
     cuda_provider: str | None = None
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise ConfigError(f"threads must be at least 1, got {self.threads}")
+        most = os.cpu_count() or 1
+        if self.threads is not None and not 1 <= self.threads <= most:
+            raise ConfigError(f"threads must be 1 to {most}, the cores of this machine, got {self.threads}")
 
 
 DEFAULT_OPTIONS = RunOptions()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from threading import Lock
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -170,7 +171,21 @@ class StagedEngine(Engine, Protocol):
 
     `infer` is `bind`, `upload`, `enqueue`, `download`, `wait`, `collect`. All but `wait` may return before the
     device is done. Not to be called from several threads at once, unlike `infer`, which guards itself.
+
+    Attributes:
+        guard: held while the engine runs.
     """
+
+    guard: Lock
+
+    def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+        with self.guard:
+            self.bind(feeds)
+            self.upload()
+            self.enqueue()
+            self.download()
+            self.wait()
+            return self.collect()
 
     @abstractmethod
     def bind(self, feeds: Mapping[str, NDArray[Any]]) -> None:

@@ -16,6 +16,7 @@ from benchmarks.gpu_check.interpreters import Interpreter, look_at
 from benchmarks.gpu_check.record import Findings, write_findings
 from benchmarks.gpu_check.subjects import subjects
 from efdn.errors import EngineError
+from efdn.files import check_target
 from efdn.shapes import Side
 from engines.nvidia_smi import query_gpus
 from engines.profiling.measure import Settings, measure_shape
@@ -69,6 +70,8 @@ def run_check(plan: Plan) -> bool:
             "no NVIDIA GPU here (nvidia-smi tells of none): nothing was measured and nothing written; "
             "'efdn-doctor' says more, --rehearse goes through it on the CPU"
         )
+    plan.results.mkdir(parents=True, exist_ok=True)
+    check_target(plan.results / "gpu_check.json")  # Before the work, not after it.
     interpreters = look_at(plan.pythons)
     for python in interpreters:
         print(f"Python {python.version}: {', '.join(f'{k} {v}' for k, v in python.packages.items())}", flush=True)

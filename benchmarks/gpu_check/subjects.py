@@ -31,6 +31,8 @@ def subjects(
 ) -> tuple[tuple[Planned, ...], tuple[str, ...]]:
     """What runs at a shape, PyTorch last, since it takes what memory there is; and what does not, with reasons."""
     engines, absent = _engines([build for build in builds if build.graph.shape == shape])
+    if rehearsal:
+        absent = ["TensorRT: left out of a rehearsal"]
     roomy = shape[0] * shape[1] <= LARGE_PIXELS or (memory_bytes or 0) >= LARGE_MEMORY
     if not roomy:
         absent.append("{}x{}: only the baseline and TensorRT, for the GPU's memory".format(*shape))

@@ -187,7 +187,7 @@ def no_gpu(reason: str) -> EngineError:
     """The error where there is no GPU to run on."""
     return EngineError(
         f"no usable NVIDIA GPU here ({reason}): TensorRT engines run on a GPU with its driver; "
-        "without one leave --model out, or give it an ONNX file"
+        "without one take an ONNX file, which also runs on the CPU"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,5 +112,6 @@ def _next(examination: Examination, preferred: Verdict | None) -> tuple[str, ...
         remedy = next(filter(None, remedies), None) or install_extra(examination.machine, "cpu")
         return (*build, *remedy.splitlines())
     if preferred.model is not None:
-        return (f"efdn-infer photo.jpg --model {preferred.model}",)
+        photo = "photo.jpg" if preferred.takes is None else f"PHOTO_OF_{preferred.takes}.png"
+        return (f"efdn-infer {photo} --model {shlex.quote(preferred.path or preferred.model)}",)
     return ("efdn-infer photo.jpg", *build)

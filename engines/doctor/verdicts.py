@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ class Verdict:
         text: versions and device, or the reason why it does not run.
         remedy: what to do.
         levels: largest difference in grey levels from the first engine that ran the same weights; None if not compared.
+        path: of the model, as it was given.
+        takes: the one size of pictures, width x height, that the model takes, if it is but one.
     """
 
     engine: str
@@ -53,6 +55,8 @@ class Verdict:
     text: str
     remedy: str | None = None
     levels: int | None = None
+    path: str | None = None
+    takes: str | None = None
 
     @property
     def good(self) -> bool:
@@ -91,6 +95,13 @@ def judged(machine: Machine, trial: Trial, reference: Trial | None) -> Verdict:
         trial: what came of it.
         reference: the first engine that ran the same weights on the same picture, if that is another one.
     """
+    verdict = _judged(machine, trial, reference)
+    if trial.model is None:
+        return verdict
+    return replace(verdict, path=private(str(trial.model)), takes=_takes(trial.model))
+
+
+def _judged(machine: Machine, trial: Trial, reference: Trial | None) -> Verdict:
     name = None if trial.model is None else trial.model.name
     if trial.failure is not None:
         return _failed(machine, trial, name)
@@ -161,6 +172,14 @@ def _sidecar(model: Path) -> Sidecar | None:
         return read_sidecar(model)
     except EfdnError:
         return None
+
+
+def _takes(model: Path) -> str | None:
+    sidecar = _sidecar(model)
+    if sidecar is None or len(sidecar.shapes) != 1 or not sidecar.shapes[0].static:
+        return None
+    height, width = sidecar.shapes[0].opt
+    return f"{width}x{height}"
 
 
 def _precision(model: Path | None) -> str:

@@ -50,7 +50,7 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine, StagedEngine):
         options: RunOptions = DEFAULT_OPTIONS,
     ) -> None:
         super().__init__(name, content, model_name, providers, options)
-        self._guard = threading.Lock()
+        self.guard = threading.Lock()
         self._cuda_provider = options.cuda_provider
         self._device: CudaDevice | None = None
         self._binding: Any = self._session.io_binding()
@@ -58,14 +58,7 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine, StagedEngine):
         self._feeds: Arrays = {}
         self._results: Arrays = {}
 
-    def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
-        with self._guard:
-            self.bind(feeds)
-            self.upload()
-            self.enqueue()
-            self.download()
-            self.wait()
-            return self.collect()
+    infer = StagedEngine.infer
 
     def bind(self, feeds: Mapping[str, NDArray[Any]]) -> None:
         self._opened()
@@ -119,7 +112,7 @@ class OnnxRuntimeGpuEngine(OnnxRuntimeEngine, StagedEngine):
         return self._device.memory()
 
     def close(self) -> None:
-        with self._guard:
+        with self.guard:
             self._binding, self._values, self._feeds, self._results = None, {}, {}, {}
             super().close()
             if self._device is not None:

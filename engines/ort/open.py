@@ -105,7 +105,7 @@ def _require(provider: str) -> None:
     if provider not in ort.get_available_providers():
         raise EngineError(
             f"the installed ONNX Runtime has no {SHORT_NAMES[provider]}: pip uninstall onnxruntime, "
-            'then pip install ".[gpu]" in efdn\'s source folder'
+            'then, for a machine with an NVIDIA GPU, pip install ".[gpu]" in efdn\'s source folder'
         )
     if hasattr(ort, "preload_dlls"):
         ort.preload_dlls()

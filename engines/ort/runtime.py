@@ -83,7 +83,9 @@ def open_session(ort: ModuleType, graph: Graph, profile_in: Path | None = None) 
 def _load_error(model_name: str, provider: str, error: Exception) -> EngineError:
     reason = first_line(error)
     if provider == CPU or any(status in reason for status in FAULTS_OF_THE_FILE):
-        return ModelFileError(f"ONNX Runtime cannot load {model_name}: {reason}")
+        return ModelFileError(
+            f"ONNX Runtime cannot load {model_name}, which is damaged or no ONNX file: export it anew ({reason})"
+        )
     return EngineError(
         f"ONNX Runtime cannot open {model_name} on {SHORT_NAMES.get(provider, provider)}: {reason}; "
         "check that driver and libraries are those it needs, or use --engine onnxruntime-cpu"

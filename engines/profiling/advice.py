@@ -50,6 +50,16 @@ class Warn:
         return f"{self.kind}: {'' if self.where is None else f'{self.where}: '}{self.text}"
 
 
+def grouped(warnings: Sequence[Warn]) -> list[tuple[str, list[str]]]:
+    """Warnings by kind and advice: "noisy: what to do", and under it where, with the figures."""
+    groups: dict[str, list[str]] = {}
+    for warning in warnings:
+        figures, _, advice = warning.text.rpartition(": ")
+        where = "" if warning.where is None else f"{warning.where}: "
+        groups.setdefault(f"{warning.kind}: {advice}", []).append(f"{where}{figures or advice}")
+    return list(groups.items())
+
+
 def warnings_of(shapes: Sequence[ShapeProfile], load: float | None, cores: int) -> tuple[Warn, ...]:
     """All warnings, failures first.
 

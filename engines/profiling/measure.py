@@ -104,6 +104,9 @@ def measure_shape(
                 runner.start_timed()
             else:
                 runner.start()
+        if not any(runner.alive and not runner.planned.baseline for runner in runners) and len(runners) > 1:
+            for runner in runners:  # A baseline of nothing is not worth the wait.
+                runner.close()
         _run_rounds(runners, settings, report)
         encode_ms = _finish(runners, settings, base, report)
         decode_ms = time_decode(sample_pictures(shape)[0], base)

@@ -8,7 +8,7 @@ from html import escape
 from statistics import median
 
 from efdn.html import page, section, table, wide
-from engines.profiling.advice import FAILED, Warn
+from engines.profiling.advice import FAILED, Warn, grouped
 from engines.profiling.distribution_chart import distribution_chart
 from engines.profiling.figures_table import figures_table, fitted, milliseconds
 from engines.profiling.layers_section import layers_section
@@ -40,7 +40,8 @@ LONGEST_TITLE = 60
 
 DISTRIBUTION = (
     "Each row holds all runs of an engine in the steady state; the height of a bar is how many runs took that long, "
-    "as a share of the fullest bar of its row. Time is that of the network alone."
+    "as a share of the fullest bar of its row. Time is that of the network alone; where engines differ a lot, its axis "
+    "is logarithmic."
 )
 METHOD = (
     "Every engine runs in a process of its own, started twice; the second process warms up for {warm_up:g} s and is "
@@ -62,8 +63,9 @@ def profile_page(profile: Profile) -> str:
     return page(
         title,
         f'<div class="facts">{table(["", ""], _facts(profile), words=(1,))}</div>',
-        *_warnings(profile.warnings),
+        *_failures(profile.warnings),
         *(part for shape in profile.shapes for part in _shape(shape)),
+        *_warnings(profile.warnings),
         section("How it was measured", _method(profile)),
         style=STYLE,
     )
@@ -89,12 +91,20 @@ def _facts(profile: Profile) -> list[tuple[str, str]]:
     return [*facts, *([("commit", profile.commit)] if profile.commit is not None else [])]
 
 
-def _warnings(warnings: Sequence[Warn]) -> Iterator[str]:
+def _failures(warnings: Sequence[Warn]) -> Iterator[str]:
     failures = [warning for warning in warnings if warning.kind == FAILED]
-    others = [warning for warning in warnings if warning.kind != FAILED]
-    for kind, members in (("failures", failures), ("warnings", others)):
-        if members:
-            yield f'<ul class="{kind}">{"".join(f"<li>{escape(str(warning))}</li>" for warning in members)}</ul>'
+    if failures:
+        yield f'<ul class="failures">{"".join(f"<li>{escape(str(warning))}</li>" for warning in failures)}</ul>'
+
+
+def _warnings(warnings: Sequence[Warn]) -> Iterator[str]:
+    groups = grouped([warning for warning in warnings if warning.kind != FAILED])
+    if groups:
+        items = (
+            f"<li>{escape(title)}<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul></li>"
+            for title, lines in groups
+        )
+        yield f'<h2>What to be wary of</h2>\n<ul class="warnings">{"".join(items)}</ul>'
 
 
 def _shape(shape: ShapeProfile) -> Iterator[str]:

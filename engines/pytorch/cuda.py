@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,11 @@ class PyTorchCudaEngine(PyTorchEngine, StagedEngine):
     _y: Any = None
     _result: Any = None
 
-    def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
-        return {OUTPUT: self._run(self._tensor(feeds)).cpu().numpy()}
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.guard = Lock()
+
+    infer = StagedEngine.infer
 
     def layer_times(self, feeds: Mapping[str, NDArray[Any]], runs: int) -> tuple[LayerTime, ...]:
         return ()  # The host's clock sees modules start, not run.

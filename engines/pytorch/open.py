@@ -54,7 +54,9 @@ def open_published_tf32(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> E
     """
     torch = _torch(options)
     if not torch.cuda.is_available():
-        raise EngineError("PyTorch has no CUDA here, and TF32 is for CUDA alone: leave this engine out")
+        raise EngineError(
+            "PyTorch has no CUDA here, and TF32 is for CUDA alone: this engine is for machines with an NVIDIA GPU"
+        )
     return _opened("pytorch-published-tf32", model, "published form, TF32", published_form, tf32=True)
 
 
@@ -68,7 +70,9 @@ def open_published_half(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> E
     """
     torch = _torch(options)
     if not torch.cuda.is_available():
-        raise EngineError("PyTorch has no CUDA here, and no float16 worth timing on a CPU: leave this engine out")
+        raise EngineError(
+            "PyTorch has no CUDA here, and no float16 worth timing on a CPU: this engine is for machines with an NVIDIA GPU"
+        )
 
     return _opened(
         "pytorch-published-fp16", model, "published form, float16", lambda network: in_half(published_form(network))

@@ -72,7 +72,7 @@ class TensorRTEngine(StagedEngine):
         options: RunOptions = DEFAULT_OPTIONS,
     ) -> None:
         self._trt, self._device, self._sidecar = trt, device, sidecar
-        self._guard = threading.Lock()
+        self.guard = threading.Lock()
         self._runtime = trt.Runtime(logger_of(trt))
         self._engine = self._deserialized(plan)
         check_memory(device, self._engine, sidecar)
@@ -105,15 +105,6 @@ class TensorRTEngine(StagedEngine):
         if self._recording_missing or self._bound.gave_up_recording:
             parts.append(WITHOUT_GRAPH)
         return ", ".join(parts)
-
-    def infer(self, feeds: Feeds) -> Arrays:
-        with self._guard:
-            self.bind(feeds)
-            self.upload()
-            self.enqueue()
-            self.download()
-            self.wait()
-            return self.collect()
 
     def bind(self, feeds: Feeds) -> None:
         if self._closed:
@@ -152,7 +143,7 @@ class TensorRTEngine(StagedEngine):
         return self._device.memory()
 
     def layer_times(self, feeds: Feeds, runs: int) -> tuple[LayerTime, ...]:
-        with self._guard:
+        with self.guard:
             self.bind(feeds)
             self.upload()
             # A recorded graph has no layers to report, and a recording context none to be measured.
@@ -173,7 +164,7 @@ class TensorRTEngine(StagedEngine):
                 self._staged_out = {}
 
     def close(self) -> None:
-        with self._guard:
+        with self.guard:
             if self._closed:
                 return
             self._closed = True

@@ -33,10 +33,19 @@ def read_described(model: Path) -> tuple[bytes, Sidecar]:
     plan = read_bytes(model)
     if sha256_of_bytes(plan) != sidecar.sha256:
         raise ArtefactError(
-            f"{model} is not the file its sidecar describes (SHA-256 differs), be it cut off or replaced: "
+            f"{model} is not the file its sidecar describes (SHA-256 differs{_damage(plan)}): "
             f"{rebuild_command(sidecar)}"
         )
     return plan, sidecar
+
+
+def _damage(plan: bytes) -> str:
+    """What the header says is wrong with a file, if it says so."""
+    try:
+        read_engine(plan)
+    except MalformedError as error:
+        return f"; cut off: {error}"
+    return ""
 
 
 def check_header(plan: bytes, sidecar: Sidecar, name: str) -> None:
