@@ -37,8 +37,8 @@ def doctor(
 
     Every engine is tried on a small picture, in a process of its own, and compared
     with the first one that runs. A TensorRT engine is tried where its file is given.
-    The exit code is 0 only if something can run, and every file that is given. The
-    output has no user names in it, and is meant to be pasted into bug reports.
+    The exit code is 0 only if something can run, and every file that is given. Home
+    folders and the names in them are left out, so that it may be pasted into bug reports.
     """
     if quick and models:
         raise UsageError("--quick runs nothing: leave it out to have model files tried")

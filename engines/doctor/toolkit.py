@@ -30,7 +30,7 @@ def find_cache(machine: Machine) -> list[Finding]:
                 topic=CACHE_TOPIC,
                 name="folder",
                 state=State.PROBLEM,
-                text=f"{cache.path}{origin} is no folder that can be written: engines compile their kernels at every start",
+                text=f"{cache.path}{origin} is no folder to write to: engines compile their kernels at every start",
                 remedy=_name_another(machine),
             )
         )

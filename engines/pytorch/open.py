@@ -71,7 +71,8 @@ def open_published_half(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> E
     torch = _torch(options)
     if not torch.cuda.is_available():
         raise EngineError(
-            "PyTorch has no CUDA here, and no float16 worth timing on a CPU: this engine is for machines with an NVIDIA GPU"
+            "PyTorch has no CUDA here, and no float16 worth timing on a CPU: "
+            "this engine is for machines with an NVIDIA GPU"
         )
 
     return _opened(
