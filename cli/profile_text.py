@@ -27,7 +27,7 @@ NOTHING = "-"
 
 def show_profile(profile: Profile) -> None:
     """Tables for each shape, then what to be wary of."""
-    from engines.profiling.advice import grouped
+    from engines.profiling.advice import FAILED, grouped
 
     machine = profile.machine
     typer.echo(f"{machine['processor']}, {machine['usable_cores']} cores" + "".join(_gpus(profile)))
@@ -35,9 +35,12 @@ def show_profile(profile: Profile) -> None:
         typer.echo("\n" + "\n".join(_shape(shape, layers=profile.settings.layers)))
     if profile.warnings:
         typer.echo("\nwarnings")
-        for title, lines in grouped(profile.warnings):
+        failures = [warning for warning in profile.warnings if warning.kind == FAILED]
+        for failure in failures:
+            typer.echo("\n".join(_wrapped(str(failure))))
+        for title, lines in grouped([warning for warning in profile.warnings if warning not in failures]):
             typer.echo("\n".join(_wrapped(title)))
-            typer.echo("\n".join(f"{INDENT}{part}" for line in lines for part in _wrapped(line)))
+            typer.echo("\n".join(part for line in lines for part in _wrapped(line, indent=INDENT * 2)))
     typer.echo("")
 
 
@@ -148,12 +151,12 @@ def _table(title: str, header: Sequence[str], rows: Sequence[tuple[str, list[str
         yield line("" if len(name) > LONGEST_NAME else name, cells)
 
 
-def _wrapped(text: str) -> list[str]:
+def _wrapped(text: str, indent: str = INDENT) -> list[str]:
     return wrap(
         text,
         line_length(LINE_LENGTH),
-        initial_indent=INDENT,
-        subsequent_indent=INDENT * 2,
+        initial_indent=indent,
+        subsequent_indent=indent + INDENT,
         break_long_words=False,
         break_on_hyphens=False,
     )

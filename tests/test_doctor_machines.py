@@ -322,7 +322,7 @@ def test_a_cache_that_cannot_be_written_can_be_moved(system: str, remedy: str) -
     cache = CacheState(path="~/x", named_by_user=True, exists=True, writable=False)
     finding = found(replace(BARE, cache=cache, system=system), "cache folder", "folder")
     assert finding.state is State.PROBLEM
-    assert finding.text.startswith("~/x (named by EFDN_CACHE) cannot be written")
+    assert finding.text.startswith("~/x (named by EFDN_CACHE) is no folder to write to")
     assert remedy in str(finding.remedy)
 
 

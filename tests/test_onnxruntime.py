@@ -99,7 +99,9 @@ def test_the_real_onnx_runtime_tells_where_convolutions_are() -> None:
 def test_a_build_without_the_provider_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     installed_fake(monkeypatch, CPU, available=(CPU,))
     for opener, said in ((open_cuda, "no CUDA"), (open_tensorrt, "no TensorRT")):
-        with pytest.raises(EngineError, match=rf'{said}: pip uninstall onnxruntime, then pip install "\.\[gpu\]"'):
+        with pytest.raises(
+            EngineError, match=rf'{said}: pip uninstall onnxruntime, then, for .* GPU, pip install "\.\[gpu\]"'
+        ):
             opener(DEFAULT_ONNX)
 
 

@@ -103,15 +103,31 @@ def test_json_on_stdout_is_nothing_but_json(command: Command, workers: Workers) 
 
 
 def test_options_reach_the_engines(command: Command, workers: Workers) -> None:
-    arguments = ("-e", "pytorch", "--no-baseline", "--threads", 3, "--batch", 2, "--shape", "16x20", "--shape", "32x13")
+    arguments = ("-e", "pytorch", "--no-baseline", "--threads", 1, "--batch", 2, "--shape", "16x20", "--shape", "32x13")
     result = command(*arguments, "--seconds", 0.1, "--no-starts", "--json", "p.json")
     assert result.code == 0
     content = json.loads(Path("p.json").read_text(encoding="utf-8"))
     assert [(shape["shape"], shape["batch"]) for shape in content["shapes"]] == [([16, 20], 2), ([32, 13], 2)]
     (engine,) = content["shapes"][0]["engines"]
-    assert engine["asked"]["options"]["threads"] == 3
+    assert engine["asked"]["options"]["threads"] == 1
     assert engine["cold_start"] is None
     assert "16x20, 2 at once" in result.out
+
+
+def test_more_threads_than_cores_are_refused(command: Command, workers: Workers) -> None:
+    result = command("-e", "pytorch", *QUICK, "--threads", 9999)
+    assert result.code != 0
+    assert "threads must be 1 to" in result.err
+    assert workers.calls == []
+
+
+def test_a_baseline_of_nothing_is_not_run(command: Command, workers: Workers) -> None:
+    workers.behaviours = {**workers.behaviours, "pytorch": Behaviour(fails="open")}
+    result = command("-e", "pytorch", *QUICK)
+    assert result.code == 1
+    assert set(workers.order("open")) == {"pytorch-published", "pytorch"}
+    assert workers.order("run") == []
+    assert "PNG" not in result.out
 
 
 def test_one_failure_is_listed_and_the_others_are_shown(command: Command, workers: Workers) -> None:

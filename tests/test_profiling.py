@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.nvidia_smi import GpuState
-from engines.profiling.advice import warnings_of
+from engines.profiling.advice import Warn, grouped, warnings_of
 from engines.profiling.comparison import Difference, compare
 from engines.profiling.percentiles import half_medians, percentile, summarize, times_as_fast
 from tests.profiling_fakes import lane, shape_profile, staged
@@ -140,3 +140,16 @@ def test_throughput_is_of_whole_pictures_and_upscaled_pixels() -> None:
 
 def test_what_is_left_of_a_run_is_neither_copies_nor_network() -> None:
     assert lane("a", [[9.0]], make=staged(1.0)).rest() == [pytest.approx(1.0)]
+
+
+def test_warnings_are_grouped_by_what_to_do() -> None:
+    one = Warn(kind="noisy", where="16x16, a", text="times scatter by 12% (limit 10%): trust the median")
+    other = Warn(kind="noisy", where="16x16, b", text="times scatter by 20% (limit 10%): trust the median")
+    busy = Warn(kind="busy machine", where=None, text="load 3: run again")
+    assert grouped([one, busy, other]) == [
+        (
+            "noisy: trust the median",
+            [f"16x16, {name}: times scatter by {share}% (limit 10%)" for name, share in (("a", 12), ("b", 20))],
+        ),
+        ("busy machine: run again", ["load 3"]),
+    ]

@@ -75,7 +75,7 @@ def test_without_pytorch_there_is_no_default_baseline(monkeypatch: pytest.Monkey
 
 def test_cuda_graphs_on_and_off_are_two_subjects_of_an_engine_file_alone() -> None:
     path = engine_file("a.engine", (16, 16))
-    found = plan_subjects([path, DEFAULT_ONNX], [], graphs=(True, False), threads=2, default_baseline=False)
+    found = plan_subjects([path, DEFAULT_ONNX], [], graphs=(True, False), threads=1, default_baseline=False)
     assert [(entry.name, entry.subject.options.cuda_graph) for entry in found] == [
         ("tensorrt a.engine", True),
         ("tensorrt a.engine, no graph", False),

@@ -528,7 +528,7 @@ def test_without_a_gpu_the_real_module_is_not_asked_to_deserialise() -> None:
     import tensorrt_rtx
 
     Machine("rtx").write(version=tensorrt_rtx.__version__)
-    with pytest.raises(EngineError, match=r"no usable NVIDIA GPU.*leave --model out"):
+    with pytest.raises(EngineError, match=r"no usable NVIDIA GPU.*take an ONNX file"):
         open_tensorrt(MODEL)
 
 

@@ -46,7 +46,7 @@ posix = pytest.mark.skipif(os.name == "nt", reason="scripts are not programs, an
 
 
 def test_a_subject_survives_the_pipe() -> None:
-    options = RunOptions(cuda_graph=False, cache_dir=Path("c"), threads=3, cuda_provider="pycuda")
+    options = RunOptions(cuda_graph=False, cache_dir=Path("c"), threads=1, cuda_provider="pycuda")
     for subject in (Subject(), Subject(engine="tensorrt", model=Path("a.engine"), options=options)):
         assert Subject.from_json(subject.as_json()) == subject
 
