@@ -226,6 +226,8 @@ def test_without_a_gpu_nothing_is_written(tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.slow
 def test_a_rehearsal_goes_through_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "query_gpus", lambda: ())
+    for name in ("CUDA_DEVICE_ORDER", "EFDN_CACHE"):
+        monkeypatch.setenv(name, "as it was")  # So that it is put back, too.
     assert main(["--rehearse", "--seconds", "0.05", "--results", str(tmp_path)]) == 0
     content = json.loads((tmp_path / "gpu_rehearsal.json").read_text(encoding="utf-8"))
     assert content["rehearsal"] is True

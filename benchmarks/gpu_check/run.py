@@ -15,6 +15,7 @@ from benchmarks.gpu_check.gpu_tests import run_gpu_tests
 from benchmarks.gpu_check.interpreters import Interpreter, look_at
 from benchmarks.gpu_check.record import Findings, write_findings
 from benchmarks.gpu_check.subjects import subjects
+from efdn.caches import VARIABLE
 from efdn.errors import EngineError
 from efdn.files import check_target
 from efdn.shapes import Side
@@ -64,6 +65,7 @@ def run_check(plan: Plan) -> bool:
     started = time.monotonic()
     end = started + 60 * plan.minutes
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # As nvidia-smi counts.
+    os.environ.setdefault(VARIABLE, str(plan.files.resolve() / "cache"))  # Nothing is left in the user's.
     gpus = query_gpus()
     if not gpus and not plan.rehearsal:
         raise EngineError(
