@@ -223,6 +223,23 @@ def test_without_a_gpu_nothing_is_written(tmp_path: Path, capsys: pytest.Capture
     assert not (tmp_path / "results").exists()
 
 
+def test_results_that_are_there_are_not_replaced_by_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "gpu_rehearsal.json"
+    kept.write_text("earlier results", encoding="utf-8")
+    monkeypatch.setattr(run, "query_gpus", lambda: ())
+    monkeypatch.setattr(run, "measure_exactness", lambda *_: ())
+    failed = Lane(name="tensorrt rtx uint8", subject=Subject(), error="no usable NVIDIA GPU here")
+    monkeypatch.setattr(run, "measure_shape", lambda *_, **__: profile(failed))
+    for name in ("CUDA_DEVICE_ORDER", "EFDN_CACHE"):
+        monkeypatch.setenv(name, "as it was")
+    assert main(["--rehearse", "--results", str(tmp_path)]) == 1
+    assert "nothing was measured" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == [kept.name]
+    assert kept.read_text(encoding="utf-8") == "earlier results"
+
+
 @pytest.mark.slow
 def test_a_rehearsal_goes_through_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "query_gpus", lambda: ())

@@ -59,11 +59,21 @@ class Findings:
         return self.gpus[0].name if self.gpus else None
 
     @property
+    def measured(self) -> bool:
+        """Whether any engine ran."""
+        return any(lane.rounds for profile in self.profiles for lane in profile.lanes)
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """On all targets."""
+        return judge(self.profiles, self.exactness, self.gpu)
+
+    @property
     def memory_bytes(self) -> int | None:
         """Of the GPU."""
         return self.gpus[0].memory_total_bytes if self.gpus else None
 
-    def as_json(self, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Plain values, without anybody's paths."""
         content = {
             "schema": SCHEMA,
@@ -78,7 +88,7 @@ class Findings:
             "builds": [build.as_json() for build in self.builds],
             "exactness": [entry.as_json() for entry in self.exactness],
             "profiles": [thinned(profile.as_json()) for profile in self.profiles],
-            "targets": [verdict.as_json() for verdict in verdicts],
+            "targets": [verdict.as_json() for verdict in self.verdicts],
             "absent": list(dict.fromkeys(self.absent)),
             "minutes": round((time.monotonic() - self.started) / 60, 2),
         }
@@ -86,23 +96,26 @@ class Findings:
         return result
 
 
-def write_findings(folder: Path, found: Findings) -> tuple[str, tuple[Path, Path]]:
-    """Writes `gpu_NAME.json` and `gpu_NAME.md`, whole or not at all; gives the table and the paths.
+def write_findings(folder: Path, found: Findings) -> tuple[Path, Path]:
+    """Writes `gpu_NAME.json` and `gpu_NAME.md`, whole or not at all.
 
     Raises:
         OutputError: the folder cannot be written.
     """
     name = found.gpu or "rehearsal"
     stem = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-    verdicts = judge(found.profiles, found.exactness, found.gpu)
-    title = f"{found.gpu or 'Rehearsal without a GPU'}, {datetime.now(timezone.utc).date()}"
-    text = table(title, found.profiles, verdicts, found.absent, found.gpu)
     paths = folder / f"gpu_{stem}.json", folder / f"gpu_{stem}.md"
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(paths[0], found.as_json(verdicts))
+    write_json(paths[0], found.as_json())
     with staged(paths[1]) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return text, paths
+        temporary.write_text(table_of(found), encoding="utf-8")
+    return paths
+
+
+def table_of(found: Findings) -> str:
+    """What was found, as Markdown."""
+    title = f"{found.gpu or 'Rehearsal without a GPU'}, {datetime.now(timezone.utc).date()}"
+    return table(title, found.profiles, found.verdicts, found.absent, found.gpu)
 
 
 def without_paths(value: Any, key: str = "") -> Any:

@@ -13,7 +13,7 @@ from benchmarks.gpu_check.exactness import measure_exactness
 from benchmarks.gpu_check.files import GraphFile, graphs, prepare
 from benchmarks.gpu_check.gpu_tests import run_gpu_tests
 from benchmarks.gpu_check.interpreters import Interpreter, look_at
-from benchmarks.gpu_check.record import Findings, write_findings
+from benchmarks.gpu_check.record import Findings, table_of, write_findings
 from benchmarks.gpu_check.subjects import subjects
 from efdn.caches import VARIABLE
 from efdn.errors import EngineError
@@ -64,14 +64,14 @@ def run_check(plan: Plan) -> bool:
     """
     started = time.monotonic()
     end = started + 60 * plan.minutes
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # As nvidia-smi counts.
-    os.environ.setdefault(VARIABLE, str(plan.files.resolve() / "cache"))  # Nothing is left in the user's.
     gpus = query_gpus()
     if not gpus and not plan.rehearsal:
         raise EngineError(
             "no NVIDIA GPU here (nvidia-smi tells of none): nothing was measured and nothing written; "
             "'efdn-doctor' says more, --rehearse goes through it on the CPU"
         )
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # As nvidia-smi counts.
+    os.environ.setdefault(VARIABLE, str(plan.files.resolve() / "cache"))  # Nothing is left in the user's.
     plan.results.mkdir(parents=True, exist_ok=True)
     check_target(plan.results / "gpu_check.json")  # Before the work, not after it.
     interpreters = look_at(plan.pythons)
@@ -87,9 +87,13 @@ def run_check(plan: Plan) -> bool:
     _measure(plan, found, end)
     if not plan.rehearsal:
         found.tests = run_gpu_tests(interpreters, end)
-    text, paths = write_findings(plan.results, found)
-    print(f"\n{text}\nwritten to {paths[0]} and {paths[1]}", flush=True)
-    return any(lane.rounds for profile in found.profiles for lane in profile.lanes)
+    print(f"\n{table_of(found)}", flush=True)
+    if not found.measured:  # Results that are there already are worth more than none.
+        print("nothing was measured, and nothing written", flush=True)
+        return False
+    paths = write_findings(plan.results, found)
+    print(f"written to {paths[0]} and {paths[1]}", flush=True)
+    return True
 
 
 def _measure(plan: Plan, found: Findings, end: float) -> None:
@@ -115,7 +119,8 @@ def _measure(plan: Plan, found: Findings, end: float) -> None:
         found.profiles.append(measure_shape(planned, shape, settings, start=start))
         found.profiles.sort(key=lambda profile: profile.shape)
         longest = max(longest, time.monotonic() - begun)
-        write_findings(plan.results, found)
+        if found.measured:
+            write_findings(plan.results, found)
 
 
 def _present_files(plan: Plan, interpreters: tuple[Interpreter, ...]) -> tuple[GraphFile, ...]:

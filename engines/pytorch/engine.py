@@ -45,7 +45,6 @@ class PyTorchEngine(Engine):
         import torch
 
         self._tf32 = tf32
-
         self._torch = torch
         self._device = torch.device(device)
         self._network: Any = network.to(self._device).eval()

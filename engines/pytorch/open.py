@@ -34,7 +34,7 @@ def open_pytorch(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
 
 
 def open_published(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
-    """The network as its authors run it: eager, float32, nothing folded, mixing as a depthwise convolution.
+    """The network as the published code computes it: eager, true float32, nothing folded, mixing as a convolution.
 
     Raises:
         WeightsError: as above.
@@ -52,11 +52,7 @@ def open_published_tf32(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> E
         WeightsError: as above.
         MissingExtraError: as above.
     """
-    torch = _torch(options)
-    if not torch.cuda.is_available():
-        raise EngineError(
-            "PyTorch has no CUDA here, and TF32 is for CUDA alone: this engine is for machines with an NVIDIA GPU"
-        )
+    _require_cuda(_torch(options), "TF32 is for CUDA alone")
     return _opened("pytorch-published-tf32", model, "published form, TF32", published_form, tf32=True)
 
 
@@ -68,13 +64,7 @@ def open_published_half(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> E
         WeightsError: as above.
         MissingExtraError: as above.
     """
-    torch = _torch(options)
-    if not torch.cuda.is_available():
-        raise EngineError(
-            "PyTorch has no CUDA here, and no float16 worth timing on a CPU: "
-            "this engine is for machines with an NVIDIA GPU"
-        )
-
+    _require_cuda(_torch(options), "no float16 worth timing on a CPU")
     return _opened(
         "pytorch-published-fp16", model, "published form, float16", lambda network: in_half(published_form(network))
     )
@@ -102,6 +92,11 @@ def _torch(options: RunOptions) -> Any:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     return torch
+
+
+def _require_cuda(torch: Any, why: str) -> None:
+    if not torch.cuda.is_available():
+        raise EngineError(f"PyTorch has no CUDA here, and {why}: this engine is for machines with an NVIDIA GPU")
 
 
 def _opened(name: str, model: Path, detail: str, form: Callable[[EFDN], nn.Module], *, tf32: bool = False) -> Engine:
