@@ -20,7 +20,7 @@ from engines.doctor.verdicts import Outcome, expected, judged
 from engines.doctor.versions import parse_requirements, within
 from engines.registry import ENGINES, find_engine
 from engines.select import PACKAGED
-from tests.test_doctor_machines import BARE, FULL
+from tests.doctor_samples import BARE, FULL
 
 GREY = np.full((64, 64, 3), 100, np.uint8)
 
