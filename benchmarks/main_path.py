@@ -104,7 +104,7 @@ def measure_exports() -> dict[str, Any]:
 
 def published_form() -> EFDN:
     """The network as its authors run it: nothing folded, mixing as a fixed depthwise convolution."""
-    trained = load_network(DEFAULT_WEIGHTS)
+    trained = load_network(DEFAULT_WEIGHTS, EFDN)
     network = EFDN.from_config(trained.config, mix=mix_pixels_published)
     network.load_state_dict(trained.state_dict())
     return network.eval()
@@ -113,7 +113,7 @@ def published_form() -> EFDN:
 def compare_engines(side: int) -> dict[str, Any]:
     """Interleaved times on one picture of side x side pixels, and the largest 8-bit difference from the baseline."""
     x = verification_input(255.0, (side, side))
-    published, folded = published_form(), deploy_network(load_network(DEFAULT_WEIGHTS))
+    published, folded = published_form(), deploy_network(load_network(DEFAULT_WEIGHTS, EFDN))
     tensor = torch.tensor(x)
     with open_cpu(DEFAULT_ONNX) as engine, torch.inference_mode():
         calls: dict[str, Callable[[], np.ndarray]] = {

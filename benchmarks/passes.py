@@ -163,7 +163,7 @@ def figures_of(built: BuiltEngine) -> PlanFigures:
 @lru_cache(maxsize=1)
 def packaged_network() -> EFDN:
     """The packaged weights, loaded once."""
-    return load_network(DEFAULT_WEIGHTS)
+    return load_network(DEFAULT_WEIGHTS, EFDN)
 
 
 def measure_times() -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What INT8 and FP8 cost in quality, by fake quantization: `python -m benchmarks.quantization FOLDER`.
 
-FOLDER is what `benchmarks.quality` takes; its Set5 is read. Convolutions of the deploy form get rounded weights and
+FOLDER is what `efdn-eval` takes; its Set5 is read. Convolutions of the deploy form get rounded weights and
 inputs; sums, biases and all else stay in float32, so that a row is what the format itself costs. Clipping points come
-from the example photos, never from Set5. PSNR is on Y as in `benchmarks.quality`, to FP32 on unrounded RGB.
+from the example photos, never from Set5. PSNR is on Y as `efdn-eval` gives it, to FP32 on unrounded RGB.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from benchmarks.passes import BASE
-from benchmarks.quality import BORDER
-from efdn import DeployEFDN, deploy_network, load_network
+from efdn import EFDN, DeployEFDN, deploy_network, load_network
 from efdn.assets import DEFAULT_WEIGHTS
 from efdn.metrics import luma, psnr
 from efdn.passes.pipeline import find_passes
+from engines.evaluation.conventions import CHALLENGE_BORDER
 from engines.upscale import Pixels, to_network, to_pixels
 
 CALIBRATION = Path(__file__).parents[1] / "examples" / "lr"
@@ -148,7 +148,7 @@ def main(folder: Path) -> None:
     names = sorted(path.name for path in (folder / "Set5" / "HR").glob("*.png"))
     originals, small = ([read_pixels(folder / "Set5" / kind / name) for name in names] for kind in ("HR", "LRx4"))
     # Channels as published, branches apart: what the layers named above are.
-    network = deploy_network(load_network(DEFAULT_WEIGHTS), find_passes(BASE))
+    network = deploy_network(load_network(DEFAULT_WEIGHTS, EFDN), find_passes(BASE))
     seen = calibrate(network)
     exact = [run(network, pixels) for pixels in small]
     best = mean_y_psnr(originals, exact)
@@ -191,7 +191,7 @@ def run(network: DeployEFDN, pixels: Pixels) -> Map:
 def mean_y_psnr(originals: Sequence[Pixels], results: Sequence[Map]) -> float:
     """Mean over pictures of the Y-PSNR of the results as 8-bit pictures, in dB."""
     pairs = zip(originals, results, strict=True)
-    return float(np.mean([psnr(luma(hr), luma(to_pixels(y, 255)), border=BORDER) for hr, y in pairs]))
+    return float(np.mean([psnr(luma(hr), luma(to_pixels(y, 255)), border=CHALLENGE_BORDER) for hr, y in pairs]))
 
 
 def calibrate(network: DeployEFDN) -> dict[str, Seen]:

@@ -15,7 +15,7 @@ from efdn.errors import UsageError
 
 PROGRAM = "efdn-export"
 
-app = new_app("Export EFDN weights to verified ONNX graphs and TensorRT engines.", invoke_without_command=True)
+app = new_app("Export weights to verified ONNX graphs and TensorRT engines.", invoke_without_command=True)
 
 
 @app.callback()
@@ -25,7 +25,7 @@ def main(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Export EFDN weights to verified ONNX graphs and TensorRT engines."""
+    """Export weights to verified ONNX graphs and TensorRT engines."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit(UsageError.exit_code)

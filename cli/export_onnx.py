@@ -56,7 +56,7 @@ def onnx(
     from efdn.assets import DEFAULT_WEIGHTS
     from export.io_format import IOFormat
     from export.onnx_export import export_onnx
-    from export.options import OnnxOptions, default_opset
+    from export.options import BEST_PASSES, OnnxOptions, default_opset
 
     precision = precision_of(fp16, bf16, "fp32")
     options = OnnxOptions(
@@ -64,7 +64,7 @@ def onnx(
         opset=default_opset(precision) if opset is None else opset,
         shape=size,
         io=IOFormat(io.value),
-        passes=find_passes(passes, pictures=io is IOName.uint8),
+        passes=find_passes(passes, pictures=io is IOName.uint8) if passes else BEST_PASSES,
         keep_fp32=parse_patterns(keep_fp32),
     )
     sidecar = export_onnx(weights or DEFAULT_WEIGHTS, output, options=options, report=report, notify=notify)

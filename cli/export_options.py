@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 Weights = Annotated[
     Optional[Path],
-    typer.Option("--weights", "-w", help="Weights, .safetensors or a published .pth; packaged x4 if not given."),
+    typer.Option(
+        "--weights", "-w", help="Weights of EFDN or RFDN, .safetensors or a published .pth; packaged x4 if not given."
+    ),
 ]
 Output = Annotated[
     Optional[Path], typer.Option("--output", "-o", help="File to write; a telling name here if not given.")
@@ -26,7 +28,7 @@ Passes = Annotated[
     typer.Option(
         "--passes",
         metavar="LIST",
-        help="Pipeline or passes; -NAME leaves one out, +NAME adds one. Without a LIST: shows them all.",
+        help="EFDN's pipeline or passes; -NAME leaves one out, +NAME adds one. Without a LIST: shows them all.",
     ),
 ]
 KeepFp32 = Annotated[

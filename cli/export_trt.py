@@ -114,7 +114,7 @@ def trt(
         batch=batch,
         opset=opset,
         io=IOFormat(io.value),
-        passes=find_passes(passes, default=pipeline, pictures=io is IOName.uint8),
+        passes=find_passes(passes, default=pipeline, pictures=io is IOName.uint8) if passes else None,
         keep_fp32=parse_patterns(keep_fp32),
     )
     builder = _open_builder(runtime, targets)

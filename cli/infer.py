@@ -38,6 +38,10 @@ def infer(
         typer.Option("--engine", "-e", help="auto, tensorrt, onnxruntime-cuda, onnxruntime-cpu, openvino, pytorch ..."),
     ] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it is there.")] = False,
+    pad: Annotated[
+        int,
+        typer.Option("--pad", help="Pixels to mirror the picture outwards by first; 8 takes errors from its borders."),
+    ] = 0,
     max_pixels: Annotated[
         int, typer.Option("--max-pixels", help="Largest picture to take, in pixels.")
     ] = DEFAULT_MAX_PIXELS,
@@ -53,12 +57,15 @@ def infer(
     """
     if max_pixels < 1:
         raise UsageError(f"--max-pixels must be at least 1, got {max_pixels}")
+    if pad < 0:
+        raise UsageError(f"--pad must be at least 0, got {pad}")
     from efdn.images import Photo, check_photo_target, read_photo, write_photo
     from engines.select import choose_engine
     from engines.upscale import upscale
 
     started = time.perf_counter()
     photo = read_photo(image, max_pixels=max_pixels)
+    _check_padded(photo.pixels.shape[0], photo.pixels.shape[1], pad, max_pixels)
     choice = choose_engine(model, engine)
     with choice.engine as opened:
         scale = opened.model.scale
@@ -75,9 +82,19 @@ def infer(
             file=sys.stderr,
             flush=True,
         )
-        pixels = upscale(opened, photo.pixels)
+        pixels = upscale(opened, photo.pixels, pad=pad)
     write_photo(Photo(pixels=pixels, icc_profile=photo.icc_profile), target)
     typer.echo(f"{target}  {width}x{height}  {time.perf_counter() - started:.2f} s")
+
+
+def _check_padded(height: int, width: int, pad: int, max_pixels: int) -> None:
+    """Raises UsageError where padding makes a picture larger than is to be taken; (height, width) are without it."""
+    padded = (height + 2 * pad) * (width + 2 * pad)
+    if pad and padded > max_pixels:
+        raise UsageError(
+            f"--pad {pad} makes {padded} pixels of {width}x{height}, more than the limit of {max_pixels}: "
+            "lower it or raise --max-pixels"
+        )
 
 
 def _target(image: Path, output: Path | None, scale: int) -> Path:

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from efdn.folding import fold_batch_norms
     from efdn.network import EFDN
     from efdn.passes.pipeline import deploy_network
+    from efdn.rfdn.network import RFDN
     from efdn.weights import load_network, save_network
 
 __all__ = [
     "EFDN",
+    "RFDN",
     "DeployEFDN",
     "EFDNConfig",
     "__version__",
@@ -31,6 +33,7 @@ __all__ = [
 
 _HOMES = {
     "EFDN": "efdn.network",
+    "RFDN": "efdn.rfdn.network",
     "DeployEFDN": "efdn.deploy",
     "EFDNConfig": "efdn.config",
     "deploy_network": "efdn.passes.pipeline",

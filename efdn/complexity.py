@@ -1,13 +1,15 @@
 """Parameters, FLOPs, activations and convolutions, counted as the NTIRE challenge counts them.
 
 Per layer of the network: a convolution costs one multiply-add per weight used,
-its bias nothing; BatchNorm in eval mode two per element when affine; a ReLU or
+its bias nothing; BatchNorm in eval mode two per element when affine; a ReLU, leaky or not, or
 pooling layer one per input element. Everything that is not such a layer (GELU,
 additions, mixing, resizing, sigmoid, pooling called as a function) counts
 nothing. Activations are the outputs of all Conv2d layers.
 
 That biases are free is read off the published figure: EFDN's 10.6015 G at
-3x256x256 is 10,601,491,320 without them and 10,773,599,172 with them.
+3x256x256 is 10,601,491,320 without them and 10,773,599,172 with them. That leaky
+ReLUs count is read off RFDN's 27.10 G: 27,102,622,560 with them, 27,033,809,760
+without.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+RELU_LAYERS = (nn.ReLU, nn.LeakyReLU)
 POOLING_LAYERS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
@@ -73,6 +76,6 @@ def _layer_flops(layer: nn.Module, x: Tensor, output: Tensor) -> int:
         return output.numel() * math.prod(layer.weight.shape[1:])
     if isinstance(layer, nn.BatchNorm2d):
         return 2 * output.numel() if layer.affine else 0
-    if isinstance(layer, (nn.ReLU, *POOLING_LAYERS)):
+    if isinstance(layer, (*RELU_LAYERS, *POOLING_LAYERS)):
         return x.numel()
     return 0

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from efdn.config import EFDNConfig
 from efdn.gate import Gate
 from efdn.mixers import FoldedMixer, MixerChain, per_channel
-from efdn.network import check_input
+from efdn.upscaler import Upscaler, check_input
 
 
 class DeployBlock(nn.Module):
@@ -82,7 +82,7 @@ class DeployBlock(nn.Module):
         return result if self.offset is None else result + per_channel(self.offset)
 
 
-class DeployEFDN(nn.Module):
+class DeployEFDN(Upscaler):
     """EFDN without norms. Same input, output and errors as `efdn.network.EFDN`.
 
     Attributes:
@@ -95,6 +95,8 @@ class DeployEFDN(nn.Module):
         tail: yields the sub-pixels.
     """
 
+    config: EFDNConfig
+
     def __init__(
         self,
         config: EFDNConfig,
@@ -106,9 +108,7 @@ class DeployEFDN(nn.Module):
         tail: nn.Conv2d,
         head_repeats: int,
     ) -> None:
-        super().__init__()
-        self.config = config
-        self.data_range = config.data_range
+        super().__init__(config)
         self.head_repeats = head_repeats
         self.head = head
         self.body = nn.ModuleList(body)

@@ -49,6 +49,10 @@ class WeightsError(EfdnError):
     """A weights file that cannot be read or belongs to another network."""
 
 
+class TrainingError(EfdnError):
+    """A training run that cannot start, go on or be resumed."""
+
+
 class OutputError(EfdnError):
     """A target that cannot be written, or must not be overwritten."""
 

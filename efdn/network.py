@@ -12,10 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from efdn.config import MIN_SIDE, EFDNConfig
-from efdn.errors import ConfigError, ShapeError
+from efdn.config import EFDNConfig
+from efdn.errors import ConfigError
 from efdn.layers import BSConv, SpatialAttention
-from efdn.mixing import mix_pixels
+from efdn.mixing import mix_pixels, mix_pixels_published
+from efdn.upscaler import Upscaler
+from efdn.upscaler import check_input as check_input
 
 Mixing = Callable[[Tensor], Tensor]
 
@@ -58,7 +60,7 @@ class Block(nn.Module):
         return self.norm(out * self.esa(out) + x)  # type: ignore[no-any-return]
 
 
-class EFDN(nn.Module):
+class EFDN(Upscaler):
     """Efficient Feature Distillation Network.
 
     Maps RGB (N, 3, H, W), float, 0..`data_range`, H and W at least 13, to
@@ -77,6 +79,8 @@ class EFDN(nn.Module):
         ConfigError: a value out of range, or an unknown `conv_type`.
     """
 
+    config: EFDNConfig
+
     def __init__(
         self,
         upscale: int = 4,
@@ -88,12 +92,12 @@ class EFDN(nn.Module):
         data_range: float = 255.0,
         mix: Mixing = mix_pixels,
     ) -> None:
-        super().__init__()
         if conv_type != "bsconv_u":
             raise ConfigError(f"conv_type must be 'bsconv_u', the one that was published, got {conv_type!r}")
-        self.config = EFDNConfig(
+        config = EFDNConfig(
             upscale=upscale, planes=planes, num_modules=num_modules, num_times=num_times, data_range=data_range
         )
+        super().__init__(config)
         self.head = BSConv(3 * num_times, planes)
         self.body = nn.ModuleList(Block(self.config, mix) for _ in range(num_modules))
         self.body_tail = nn.Sequential(nn.Conv2d(num_modules * planes, planes, 1), nn.GELU(), BSConv(planes, planes))
@@ -111,6 +115,12 @@ class EFDN(nn.Module):
             mix=mix,
         )
 
+    def published_form(self) -> EFDN:
+        """The same network with its mixing as the published code computes it, in eval mode."""
+        published = EFDN.from_config(self.config, mix=mix_pixels_published)
+        published.load_state_dict(self.state_dict())
+        return published.eval()
+
     def forward(self, x: Tensor) -> Tensor:
         check_input(x)
         head = self.head(x.repeat(1, self.config.num_times, 1, 1))
@@ -119,11 +129,3 @@ class EFDN(nn.Module):
             features = block(features)
             outputs.append(features)
         return self.tail(self.body_tail(torch.cat(outputs, dim=1)) + head)  # type: ignore[no-any-return]
-
-
-def check_input(x: Tensor) -> None:
-    """Raises ShapeError unless x is (N, 3, H, W) with sides of at least 13 pixels."""
-    if x.ndim != 4 or x.shape[1] != 3 or min(x.shape[-2:]) < MIN_SIDE:
-        raise ShapeError(
-            f"EFDN takes (N, 3, H, W) with H and W of at least {MIN_SIDE}, got {tuple(x.shape)}: pad smaller pictures"
-        )

@@ -18,7 +18,7 @@ from efdn.errors import ArtefactError
 from efdn.files import reason_of, staged, write_json
 from efdn.shapes import ShapeRange
 
-SCHEMA = 2
+SCHEMA = 3
 
 INT_LIMIT = 1 << 64
 """No count in a sidecar is as large."""
@@ -55,6 +55,7 @@ class Sidecar:
         kind: "onnx" or "engine".
         file: name of the artefact.
         sha256: of the artefact.
+        architecture: of the network, such as "EFDN"; the one there was before schema 3.
         scale: magnification.
         data_range: value of white at input and output.
         io: "float32" for (N, 3, H, W) in 0..data_range, "uint8" for (N, H, W, 3) pictures.
@@ -77,6 +78,7 @@ class Sidecar:
     kind: str
     file: str
     sha256: str
+    architecture: str
     scale: int
     data_range: float
     io: str
@@ -146,6 +148,8 @@ def _parse(content: Any, path: Path) -> Sidecar:
             )
         if content["schema"] == 1:
             content = _from_first_schema(content)
+        if content["schema"] == 2:
+            content = {**content, "schema": SCHEMA, "architecture": "EFDN"}
         sidecar: Sidecar = _made(Sidecar, content, "")
         return sidecar
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -153,8 +157,8 @@ def _parse(content: Any, path: Path) -> Sidecar:
 
 
 def _from_first_schema(content: dict[str, Any]) -> dict[str, Any]:
-    """What version 0.1.0 wrote, in today's layout."""
-    result = {**content, "schema": SCHEMA, "io": "float32", "keep_fp32": [], "passes": [], "batch": 1}
+    """What a sidecar of schema 1 says, in the layout of schema 2."""
+    result = {**content, "schema": 2, "io": "float32", "keep_fp32": [], "passes": [], "batch": 1}
     result["shapes"] = [result.pop("shape")]
     if result["shapes"][0]["max"] is None:
         result["batch"] = None

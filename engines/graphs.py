@@ -18,7 +18,12 @@ def model_info(metadata: Mapping[str, str], model_name: str) -> ModelInfo:
         ModelFileError: it does not say, being another tool's.
     """
     try:
-        return ModelInfo(name=model_name, scale=int(metadata["scale"]), data_range=float(metadata["data_range"]))
+        return ModelInfo(
+            name=model_name,
+            scale=int(metadata["scale"]),
+            data_range=float(metadata["data_range"]),
+            smallest_side=int(metadata.get("smallest_side", MIN_SIDE)),
+        )
     except (KeyError, ValueError) as error:
         raise ModelFileError(
             f"{model_name} does not say its scale and data range (metadata_props): "
@@ -26,15 +31,14 @@ def model_info(metadata: Mapping[str, str], model_name: str) -> ModelInfo:
         ) from error
 
 
-def tensor_spec(name: str, dtype: str, sizes: Sequence[int | str | None], scale: int = 1) -> TensorSpec:
+def tensor_spec(name: str, dtype: str, sizes: Sequence[int | str | None], smallest_side: int) -> TensorSpec:
     """An input or output of a graph.
 
     Args:
         name: in the graph.
         dtype: NumPy name of the type.
-        sizes: per dimension, or a name or None where any is taken: sides start at the network's smallest,
-            batches at one.
-        scale: of outputs, whose sides start at as many times the network's smallest.
+        sizes: per dimension, or a name or None where any is taken: batches start at one.
+        smallest_side: where such sides start: at the network's smallest, at outputs as many times that as its scale.
     """
     sides = PICTURE_SIDES if dtype == PICTURE_DTYPE else FLOAT_SIDES
     dims = []
@@ -42,7 +46,7 @@ def tensor_spec(name: str, dtype: str, sizes: Sequence[int | str | None], scale:
         if isinstance(size, int):
             dims.append(Dim(size, size))
         else:
-            dims.append(Dim(scale * MIN_SIDE if axis in sides else 1, None))
+            dims.append(Dim(smallest_side if axis in sides else 1, None))
     return TensorSpec(name=name, dtype=dtype, dims=tuple(dims))
 
 

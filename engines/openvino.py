@@ -57,10 +57,10 @@ class OpenVinoEngine(Engine):
         self._openvino = load_openvino()
         details = _details(content, model_name)
         self.model = model_info(details.metadata, model_name)
-        scale = self.model.scale
-        self.inputs = tuple(tensor_spec(entry.name, entry.dtype, entry.shape or ()) for entry in details.inputs)
+        least, scale = self.model.smallest_side, self.model.scale
+        self.inputs = tuple(tensor_spec(entry.name, entry.dtype, entry.shape or (), least) for entry in details.inputs)
         self.outputs = tuple(
-            tensor_spec(entry.name, entry.dtype, entry.shape or (), scale) for entry in details.outputs
+            tensor_spec(entry.name, entry.dtype, entry.shape or (), scale * least) for entry in details.outputs
         )
         self.shapes = shapes_of(self.inputs[0])
         threads = threads_of(options)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from numpy.typing import NDArray
 
+from efdn.config import MIN_SIDE
 from efdn.shapes import ShapeRange
 
 Arrays = dict[str, NDArray[Any]]
@@ -82,11 +83,13 @@ class ModelInfo:
         name: of the model, for people.
         scale: magnification.
         data_range: value of white at input and output.
+        smallest_side: smallest height or width that the network takes, in pixels; smaller pictures are mirrored.
     """
 
     name: str
     scale: int
     data_range: float
+    smallest_side: int = MIN_SIDE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 from efdn.config import MIN_SIDE
+from efdn.deployment import DEFAULT_PIPELINE, usual_passes
 from efdn.files import sha256_of_bytes, sha256_of_file
-from efdn.network import EFDN
-from efdn.passes.pipeline import find_passes
 from efdn.shapes import ShapeRange
 from efdn.sidecar import EngineBuild, Sidecar
+from efdn.upscaler import Upscaler
 from efdn.version import __version__
 from export.io_format import IOFormat
 from export.options import EngineOptions, OnnxOptions, default_opset
@@ -49,6 +49,7 @@ def describe(
         kind="onnx" if build is None else "engine",
         file=target.name,
         sha256=sha256_of_bytes(content),
+        architecture=config.architecture,
         scale=config.upscale,
         data_range=config.data_range,
         io=graph.options.io.value,
@@ -68,10 +69,10 @@ def describe(
     )
 
 
-def shape_range(shape: tuple[int, int] | None) -> ShapeRange:
+def shape_range(shape: tuple[int, int] | None, smallest_side: int = MIN_SIDE) -> ShapeRange:
     """What a graph of that static shape, or without one, takes."""
     if shape is None:
-        return ShapeRange(min=(MIN_SIDE, MIN_SIDE), opt=(256, 256), max=None)
+        return ShapeRange(min=(smallest_side, smallest_side), opt=(256, 256), max=None)
     return ShapeRange(min=shape, opt=shape, max=shape)
 
 
@@ -86,23 +87,23 @@ def tool_versions() -> dict[str, str]:
     return versions
 
 
-def onnx_name(network: EFDN, weights: Path, options: OnnxOptions) -> str:
+def onnx_name(network: Upscaler, weights: Path, options: OnnxOptions) -> str:
     """File name that carries weights, scale, shape, precision, and what is not the default."""
     shape = "dynamic" if options.shape is None else "{}x{}".format(*options.shape)
     io = "_uint8" if options.io is IOFormat.UINT8 else ""
     opset = "" if options.opset == default_opset(options.precision) else f"_op{options.opset}"
-    usual = find_passes(pictures=options.io is IOFormat.UINT8)
+    usual = usual_passes(network.config, DEFAULT_PIPELINE, pictures=options.io is IOFormat.UINT8)
     mark = _mark(options.passes, options.keep_fp32, usual)
     return f"{_stem(network, weights)}_{shape}_{options.precision.value}{io}{opset}{mark}.onnx"
 
 
-def engine_name(network: EFDN, weights: Path, options: EngineOptions, builder: EngineBuilder) -> str:
+def engine_name(network: Upscaler, weights: Path, options: EngineOptions, builder: EngineBuilder) -> str:
     """File name that carries weights, scale, shapes, precision, runtime, and what is not the default."""
     texts = [_sides_text(shape) for shape in options.shapes]
     io = "" if options.io is IOFormat.UINT8 else "_float32"
     targets = "" if builder.usual_targets else "_" + "-".join(builder.targets)
     stem = _stem(network, weights)
-    usual = find_passes(default=options.pipeline, pictures=options.io is IOFormat.UINT8)
+    usual = usual_passes(network.config, options.pipeline, pictures=options.io is IOFormat.UINT8)
     mark = _mark(usual if options.passes is None else options.passes, options.keep_fp32, usual)
     texts += [] if options.batch == 1 else [f"b{options.batch}"]
     return f"{stem}_{'_'.join(texts)}_{options.precision.value}{io}_{builder.runtime}{targets}{mark}.engine"
@@ -120,7 +121,7 @@ def _sides_text(shape: ShapeRange) -> str:
     return "-".join("{}x{}".format(*side) for side in sides)
 
 
-def _stem(network: EFDN, weights: Path) -> str:
+def _stem(network: Upscaler, weights: Path) -> str:
     """The weights' name, with the scale if it does not say it."""
     scale = f"x{network.config.upscale}"
     return weights.stem if weights.stem.endswith(f"_{scale}") else f"{weights.stem}_{scale}"

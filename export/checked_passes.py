@@ -5,17 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-from efdn.deploy import DeployEFDN
-from efdn.network import EFDN
-from efdn.passes.pipeline import FOLD, as_trained, deploy_stages
+from efdn.deployment import as_trained, deploy_stages
+from efdn.upscaler import Upscaler
 from export.verification import EXACT, compare, one_thread, require, run_network, verification_input
 
 PROBE = (24, 32)
 """Height and width of the crop that passes are checked on, in float64."""
 
 
-def checked_deploy(network: EFDN, passes: Sequence[str]) -> DeployEFDN:
-    """`efdn.passes.pipeline.deploy_network`, with a check after every stage.
+def checked_deploy(network: Upscaler, passes: Sequence[str]) -> Upscaler:
+    """The deploy form of a network, with a check after every stage.
 
     A pass that changes the function is named here, rather than found in the sum of all.
 
@@ -27,9 +26,9 @@ def checked_deploy(network: EFDN, passes: Sequence[str]) -> DeployEFDN:
     x = verification_input(data_range, PROBE).astype("float64")
     with one_thread():
         before = run_network(copy.deepcopy(network).double().eval(), x, data_range)
-        for name, deployed in deploy_stages(network, passes):
+        for index, (name, deployed) in enumerate(deploy_stages(network, passes)):
             after = run_network(deployed, x, data_range)
-            label = "fold" if name == FOLD else f"pass {name}"
+            label = f"pass {name}" if index else "fold"
             require(label, compare(before, after, data_range), EXACT, ": it changed the output, which is a bug")
             before = after
     return as_trained(deployed, network)

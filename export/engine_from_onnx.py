@@ -110,6 +110,8 @@ def _shapes(model: Path, sidecar: Sidecar, asked: tuple[ShapeRange, ...] | None,
         return own
     if asked is None:
         raise UsageError(f"{model.name} takes {own[0]}: give --shape, or --min, --opt and --max")
+    if small := next((shape for shape in asked if not own[0].takes(shape.min)), None):
+        raise UsageError(f"{model.name} takes {own[0]}, got {small.min[0]}x{small.min[1]}: ask for larger shapes")
     return asked
 
 

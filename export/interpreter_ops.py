@@ -86,6 +86,11 @@ def _gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
 
 
 @_rounded_once
+def _leaky_relu(x: Tensor, *, alpha: float = 0.01) -> Tensor:
+    return F.leaky_relu(x, alpha)
+
+
+@_rounded_once
 def _resize(
     x: Tensor,
     roi: Tensor | None = None,
@@ -148,6 +153,7 @@ OPERATORS: dict[str, Operator] = {
     "Gather": layout.gather,
     "Gelu": _gelu,
     "Identity": _identity,
+    "LeakyRelu": _leaky_relu,
     "MatMul": _rounded_once(torch.matmul),
     "Max": _from_left(torch.maximum),
     "MaxPool": _max_pool,

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from efdn.assets import DEFAULT_WEIGHTS
-from efdn.network import EFDN
 from efdn.sidecar import Sidecar, staged_pair, write_sidecar
+from efdn.upscaler import Upscaler
 from efdn.weights import load_network
 from export.artefacts import describe, onnx_name, shape_range
 from export.options import OnnxOptions
@@ -38,17 +38,20 @@ def export_onnx(
 
     Raises:
         WeightsError: the weights cannot be read.
+        ConfigError: a shape that the network does not take.
+        UsageError: passes that its architecture does not have.
         ParityError: the graph's output is not PyTorch's; nothing but the report is written.
         OutputError: the target or the report cannot be written.
     """
     started = time.perf_counter()
     network = load_network(weights)
+    options = options.fitted(network.config)
     target = target if target is not None else Path(onnx_name(network, weights, options))
     with staged_pair(target) as (temporary, description):
         if report is not None:
             report_stages(network, weights, options, report, notify)
         graph = verified_graph(network, weights, options, notify, written_to=temporary)
-        shapes = (shape_range(options.shape),)
+        shapes = (shape_range(options.shape, network.config.smallest_side),)
         sidecar = describe(
             target, graph.content, graph, shapes=shapes, batch=None if options.shape is None else 1, started=started
         )
@@ -56,7 +59,7 @@ def export_onnx(
     return sidecar
 
 
-def report_stages(network: EFDN, weights: Path, options: OnnxOptions, folder: Path, notify: Notify) -> None:
+def report_stages(network: Upscaler, weights: Path, options: OnnxOptions, folder: Path, notify: Notify) -> None:
     """Verifies every stage, writes the report, and only then raises what failed.
 
     Raises:
@@ -67,7 +70,7 @@ def report_stages(network: EFDN, weights: Path, options: OnnxOptions, folder: Pa
     report = verification_report(network, options, notify)
     facts = [
         ("weights", weights.name),
-        ("scale", f"x{network.config.upscale}"),
+        ("network", str(network.config)),
         ("precision", options.precision.value),
         ("input and output", options.io.value),
         ("opset", str(options.opset)),

@@ -1,4 +1,4 @@
-"""The ONNX graph of a deploy network, written directly from its weights.
+"""The ONNX graph of a network in deploy form, written directly from its weights.
 
 A tracing exporter takes half a minute for this network and rediscovers what is
 known here; writing takes a fraction of a second. `export.verification` holds the
@@ -12,19 +12,20 @@ from collections.abc import Sequence
 import onnx
 from onnx import TensorProto, helper
 
-from efdn.deploy import DeployEFDN
 from efdn.errors import UsageError
 from efdn.passes.head import WHITE
+from efdn.upscaler import Upscaler
 from efdn.version import __version__
 from engines.protocol import INPUT, OUTPUT
 from export.graph_writer import GraphWriter
 from export.io_format import IOFormat
-from export.network_writer import NetworkWriter, Shape
+from export.parts_writer import Shape
 from export.precision import Precision
+from export.writers import writer_of
 
 
 def write_onnx(
-    network: DeployEFDN,
+    network: Upscaler,
     *,
     precision: Precision,
     opset: int,
@@ -59,7 +60,7 @@ def write_onnx(
     picture = io is IOFormat.UINT8
     with writer.scope("head"):  # What is kept in FP32 there is so from the very input on.
         x = _picture_in(writer, network) if picture else _floats_in(writer)
-    x = NetworkWriter(writer, network, shape, batched=batched).write(x)
+    x = writer_of(writer, network, shape, batched=batched).write(x)
     if writer.unmatched:
         parts = ", ".join(dict.fromkeys(path.split("/")[0] for path in writer.scopes_seen))
         raise UsageError(f"no part of the graph matches {writer.unmatched[0]!r}: expected such as {parts}, or body.0/*")
@@ -70,22 +71,23 @@ def write_onnx(
             _floats_out(writer, network, x)
     writer.nodes[-1].output[0] = OUTPUT
     inputs, outputs = _boundary(network, shape, io, batched=batched)
+    architecture, scale = network.config.architecture, network.config.upscale
     return writer.model(
         [inputs],
         [outputs],
-        name=f"efdn_x{network.config.upscale}",
-        doc=f"EFDN super-resolution x{network.config.upscale}, {precision.value}, RGB, {_range_text(network, io)}.",
+        name=f"{architecture.lower()}_x{scale}",
+        doc=f"{architecture} super-resolution x{scale}, {precision.value}, RGB, {_range_text(network, io)}.",
         metadata=metadata or {},
         producer_version=__version__,
     )
 
 
-def _range_text(network: DeployEFDN, io: IOFormat) -> str:
+def _range_text(network: Upscaler, io: IOFormat) -> str:
     return "uint8 pictures" if io is IOFormat.UINT8 else f"float32 of 0..{network.data_range:g}"
 
 
 def _boundary(
-    network: DeployEFDN, shape: Shape | None, io: IOFormat, *, batched: bool
+    network: Upscaler, shape: Shape | None, io: IOFormat, *, batched: bool
 ) -> tuple[onnx.ValueInfoProto, onnx.ValueInfoProto]:
     """Descriptions of the graph's input and output."""
     height, width = shape if shape is not None else ("height", "width")
@@ -103,13 +105,13 @@ def _floats_in(writer: GraphWriter) -> str:
     return writer.enter(INPUT) if writer.default_precision.half else INPUT
 
 
-def _floats_out(writer: GraphWriter, network: DeployEFDN, x: str) -> None:
+def _floats_out(writer: GraphWriter, network: Upscaler, x: str) -> None:
     x = writer.op("DepthToSpace", x, blocksize=network.config.upscale, mode="CRD")
     if writer.precision.half:
         writer.leave(x, TensorProto.FLOAT)
 
 
-def _picture_in(writer: GraphWriter, network: DeployEFDN) -> str:
+def _picture_in(writer: GraphWriter, network: Upscaler) -> str:
     """Bytes to floats, and channels to the front."""
     x = writer.op("Transpose", writer.enter(INPUT), perm=[0, 3, 1, 2])
     if network.data_range == WHITE:
@@ -117,7 +119,7 @@ def _picture_in(writer: GraphWriter, network: DeployEFDN) -> str:
     return writer.op("Mul", x, writer.scalar(network.data_range / WHITE))
 
 
-def _picture_out(writer: GraphWriter, network: DeployEFDN, x: str, shape: Shape | None) -> None:
+def _picture_out(writer: GraphWriter, network: Upscaler, x: str, shape: Shape | None) -> None:
     """Sub-pixels to a picture: clipped and rounded, for a cast alone would wrap around and truncate."""
     if network.data_range != WHITE:
         x = writer.op("Mul", x, writer.scalar(WHITE / network.data_range))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from efdn.config import MIN_SIDE
+from efdn.config import MIN_SIDE, NetworkConfig
+from efdn.deployment import DEFAULT_PIPELINE, require_passes, usual_passes
 from efdn.errors import ConfigError
-from efdn.passes.pipeline import PIPELINES, check_passes, find_passes
+from efdn.passes.pipeline import PIPELINES, check_passes
 from efdn.shapes import ShapeRange
 from export.io_format import IOFormat
 from export.precision import Precision
@@ -25,7 +26,8 @@ def default_opset(precision: Precision) -> int:
     return FIRST_OPSET_WITH_BF16 if precision is Precision.BF16 else DEFAULT_OPSET
 
 
-ONNX_PASSES = PIPELINES["onnxruntime"]
+BEST_PASSES = (DEFAULT_PIPELINE,)
+"""A pipeline's name in place of passes: those that the network's architecture has for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,8 @@ class OnnxOptions:
         shape: fixes height and width; both are dynamic without.
         batched: whether a graph of a fixed shape takes any number of pictures; others do anyway.
         io: types and layout of input and output.
-        passes: that make the graph, see `efdn.passes.pipeline`.
+        passes: that make the graph, see `efdn.passes.pipeline`; or the name of a pipeline alone, for which `fitted`
+            puts the passes that the architecture has for it.
         keep_fp32: patterns of parts that stay in FP32, such as `body.0/*`.
     """
 
@@ -47,7 +50,7 @@ class OnnxOptions:
     shape: tuple[int, int] | None = None
     batched: bool = False
     io: IOFormat = IOFormat.FLOAT32
-    passes: tuple[str, ...] = ONNX_PASSES
+    passes: tuple[str, ...] = BEST_PASSES
     keep_fp32: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -59,7 +62,28 @@ class OnnxOptions:
             check_side(self.shape)
         if self.keep_fp32 and not self.precision.half:
             raise ConfigError("parts can be kept in FP32 only where the rest is not: give --fp16 or --bf16")
-        check_passes(self.passes, pictures=self.io is IOFormat.UINT8)
+        if not self._usual:
+            check_passes(self.passes, pictures=self.io is IOFormat.UINT8)
+
+    @property
+    def _usual(self) -> bool:
+        """Whether `passes` stands for those that are usual."""
+        return len(self.passes) == 1 and self.passes[0] in PIPELINES
+
+    def fitted(self, config: NetworkConfig) -> OnnxOptions:
+        """The same for a network of that config, with its own passes where none were asked for.
+
+        Raises:
+            ConfigError: a shape that the network does not take.
+            UsageError: passes that its architecture does not have.
+        """
+        if self.shape is not None:
+            check_taken(self.shape, config)
+        if self._usual:
+            passes = usual_passes(config, self.passes[0], pictures=self.io is IOFormat.UINT8)
+            return replace(self, passes=passes)
+        require_passes(config, self.passes)
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,18 +136,20 @@ class EngineOptions:
         Raises:
             UsageError: passes that do not exist, or do not go together.
         """
-        passes = self.passes
-        if passes is None:
-            passes = find_passes(default=self.pipeline, pictures=self.io is IOFormat.UINT8)
         return OnnxOptions(
             precision=self.precision,
             opset=opset,
             shape=self.static_shape,
             batched=self.batch > 1,
             io=self.io,
-            passes=passes,
+            passes=(self.pipeline,) if self.passes is None else self.passes,
             keep_fp32=self.keep_fp32,
         )
+
+    def check_shapes(self, config: NetworkConfig) -> None:
+        """Raises ConfigError for a shape that a network of that config does not take."""
+        for shape in self.shapes:
+            check_taken(shape.min, config)
 
 
 def engine_pipeline(shapes: tuple[ShapeRange, ...]) -> str:
@@ -135,8 +161,15 @@ def engine_pipeline(shapes: tuple[ShapeRange, ...]) -> str:
     return "tensorrt" if all(shape.static for shape in shapes) else "tensorrt-dynamic"
 
 
-def check_side(shape: tuple[int, int]) -> None:
+def check_taken(shape: tuple[int, int], config: NetworkConfig) -> None:
     """Raises ConfigError unless the network takes pictures of this (height, width)."""
+    least = config.smallest_side
+    if min(shape) < least:
+        raise ConfigError(f"{config.architecture} takes shapes from {least}x{least} up, got {shape[0]}x{shape[1]}")
+
+
+def check_side(shape: tuple[int, int]) -> None:
+    """Raises ConfigError unless there is a network that takes pictures of this (height, width)."""
     height, width = shape
     if min(shape) < MIN_SIDE:
         raise ConfigError(f"shapes must be at least {MIN_SIDE}x{MIN_SIDE}, got {height}x{width}")

@@ -14,7 +14,7 @@ Pixels = NDArray[np.uint8]
 HEIGHT, WIDTH = 48, 64
 
 
-def probe_pictures() -> dict[str, Pixels]:
+def probe_pictures(smallest_side: int = MIN_SIDE) -> dict[str, Pixels]:
     """(H, W, 3) pictures by name.
 
     Black and white show biases and what borders do; noise and the checkerboard drive
@@ -33,5 +33,5 @@ def probe_pictures() -> dict[str, Pixels]:
         "white": np.full((HEIGHT, WIDTH, 3), 255, np.uint8),
         "noise": generator.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8),
         "checkerboard": np.repeat(board[..., None], 3, axis=2),
-        "one pixel high": np.repeat(line, MIN_SIDE, axis=0),
+        "one pixel high": np.repeat(line, smallest_side, axis=0),
     }

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from efdn.deployment import as_trained, deploy_stages
 from efdn.errors import ParityError
-from efdn.network import EFDN
-from efdn.passes.pipeline import FOLD, as_trained, deploy_stages
+from efdn.upscaler import Upscaler
 from engines.upscale import to_network
 from export.file_runs import run_own_arithmetic
 from export.interpreter import Divergence, Ranges, Reference, TensorRange
@@ -29,6 +29,7 @@ from export.verification import (
     run_network,
 )
 from export.verified_graph import Notify, serialized_graph, silent
+from export.writers import WRITERS
 
 Pixels = NDArray[np.uint8]
 TIGHTEST = 10
@@ -113,25 +114,30 @@ class Report:
             )
 
 
-def verification_report(network: EFDN, options: OnnxOptions, notify: Notify = silent) -> Report:
+def verification_report(network: Upscaler, options: OnnxOptions, notify: Notify = silent) -> Report:
     """Runs every stage on every probe, which takes some 20 seconds; a stage that fails is in the report, not raised.
 
     Args:
         network: in training form.
         options: how the graph is written; its shape is replaced by those of the probes.
         notify: told what is being done.
+
+    Raises:
+        ConfigError: a shape that the network does not take.
+        UsageError: passes that its architecture does not have.
     """
+    options = options.fitted(network.config)
     with one_thread():
         return _report(network, options, notify)
 
 
-def _report(network: EFDN, options: OnnxOptions, notify: Notify) -> Report:
+def _report(network: Upscaler, options: OnnxOptions, notify: Notify) -> Report:
     data_range = network.config.data_range
     checks: list[StageCheck] = []
     results: list[PictureResult] = []
     ranges: list[TensorRange] = []
     stages: dict[tuple[int, int], list[Stage]] = {}
-    for name, pixels in probe_pictures().items():
+    for name, pixels in probe_pictures(network.config.smallest_side).items():
         notify(f"verifying on {name}")
         size = (pixels.shape[0], pixels.shape[1])
         if size not in stages:
@@ -153,7 +159,7 @@ def _report(network: EFDN, options: OnnxOptions, notify: Notify) -> Report:
 
 
 def _verify_on(
-    network: EFDN, stages: list[Stage], name: str, pixels: Pixels
+    network: Upscaler, stages: list[Stage], name: str, pixels: Pixels
 ) -> tuple[list[StageCheck], PictureResult, list[TensorRange]]:
     """All stages on one picture."""
     data_range = network.config.data_range
@@ -185,7 +191,7 @@ def _check(
     if overflow is not None:
         broken.append("values are not finite on the way")
     return StageCheck(
-        stage="fold" if stage.name == FOLD else stage.name,
+        stage=stage.name,
         picture=picture,
         before=against_before,
         reference=against_reference,
@@ -194,24 +200,25 @@ def _check(
     )
 
 
-def _divergence(network: EFDN, options: OnnxOptions, x: Output) -> tuple[tuple[str, float], ...]:
+def _divergence(network: Upscaler, options: OnnxOptions, x: Output) -> tuple[tuple[str, float], ...]:
     """Relative error of what each block and each end of the network puts out."""
     *_, (_, last) = deploy_stages(network, options.passes)
     deployed = as_trained(last, network)
     form = replace(options, io=IOFormat.FLOAT32, passes=passes_for_floats(options), shape=(x.shape[2], x.shape[3]))
     exact = replace(form, precision=Precision.FP32, keep_fp32=())
     scaled = (x * (deployed.data_range / network.config.data_range)).astype(np.float32)
-    kept = Reference(_is_boundary)
+    output = WRITERS[network.config.architecture].block_output
+    kept = Reference(lambda name: _is_boundary(name, output))
     run_own_arithmetic(serialized_graph(deployed, exact), scaled, form.io, deployed.data_range, kept)
     errors = Divergence(kept.tensors)
     run_own_arithmetic(serialized_graph(deployed, form), scaled, form.io, deployed.data_range, errors)
     return tuple(errors.errors.items())
 
 
-def _is_boundary(name: str) -> bool:
-    """Whether a tensor is what a block, or a convolution outside the blocks, puts out."""
+def _is_boundary(name: str, block_output: str) -> bool:
+    """Whether a tensor is what a block, which ends with that operator, or a convolution outside the blocks puts out."""
     scope, _, node = name.rpartition("/")
-    return (scope.startswith("body.") and "/" not in scope and node == "Add") or (
+    return (scope.startswith("body.") and "/" not in scope and node == block_output) or (
         scope in ("head", "fusion", "tail") and node == "Conv"
     )
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from efdn.deploy import DeployEFDN
-from efdn.network import EFDN
-from efdn.passes.pipeline import PICTURES_ONLY, as_trained, deploy_stages
+from efdn.deployment import as_trained, deploy_stages
+from efdn.passes.pipeline import PICTURES_ONLY
+from efdn.upscaler import Upscaler
 from export.file_runs import run_onnxruntime, run_own_arithmetic
 from export.interpreter import Ranges
 from export.io_format import IOFormat
@@ -17,6 +17,9 @@ from export.options import OnnxOptions
 from export.precision import Precision
 from export.verification import EXACT, PICTURES, PROBES, Output, Tolerance, run_network
 from export.verified_graph import serialized_graph
+
+FOLD = "fold"
+"""Name of the first stage, which every architecture has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,21 +42,21 @@ class Stage:
     pictures: bool = False
 
 
-def stages_of(network: EFDN, options: OnnxOptions, shape: tuple[int, int]) -> Iterator[Stage]:
+def stages_of(network: Upscaler, options: OnnxOptions, shape: tuple[int, int]) -> Iterator[Stage]:
     """All stages for pictures of that (height, width), in order."""
     data_range = network.config.data_range
     single = PROBES[Precision.FP32]
-    for name, deployed in deploy_stages(network, options.passes):
+    for index, (name, deployed) in enumerate(deploy_stages(network, options.passes)):
         # Bound now: the generator goes on to the next before the caller is done.
-        def run_pass(x: Output, ranges: Ranges, deployed: DeployEFDN = deployed) -> Output:
+        def run_pass(x: Output, ranges: Ranges, deployed: Upscaler = deployed) -> Output:
             return run_network(deployed, x.astype(np.float64), data_range)
 
-        yield Stage(name=name, run=run_pass, before=EXACT, reference=single)
+        yield Stage(name=name if index else FOLD, run=run_pass, before=EXACT, reference=single)
     trained = as_trained(deployed, network)
     yield from _file_stages(trained, replace(options, shape=shape), data_range)
 
 
-def _file_stages(deployed: DeployEFDN, options: OnnxOptions, data_range: float) -> Iterator[Stage]:
+def _file_stages(deployed: Upscaler, options: OnnxOptions, data_range: float) -> Iterator[Stage]:
     """The graph in FP32, in its precision, and with its own input and output, as far as these differ."""
     floats = replace(
         options, precision=Precision.FP32, io=IOFormat.FLOAT32, keep_fp32=(), passes=passes_for_floats(options)
@@ -73,7 +76,7 @@ def _file_stages(deployed: DeployEFDN, options: OnnxOptions, data_range: float) 
 
 def _file_stage(
     name: str,
-    deployed: DeployEFDN,
+    deployed: Upscaler,
     options: OnnxOptions,
     data_range: float,
     tolerance: Tolerance,

@@ -67,6 +67,8 @@ def export_engine(
     Raises:
         ParityError: the graph's output, or that of the engine where it can run, is not
             PyTorch's; no engine is written.
+        ConfigError: a shape that the network does not take.
+        UsageError: passes that its architecture does not have.
         ExportError: the build failed, or gave no half precision although it was asked for.
         OutputError: the target, the plan or the report cannot be written.
     """
@@ -74,11 +76,12 @@ def export_engine(
     require_targets(builder, options.precision)
     require_typed(builder, options)
     network = load_network(weights)
+    options.check_shapes(network.config)
+    graph_options = options.graph_options(_graph_opset(options, builder)).fitted(network.config)
     target = target if target is not None else Path(engine_name(network, weights, options, builder))
     if plan is not None:
         check_plan_target(plan, target)
     with staged_pair(target) as (temporary, description):
-        graph_options = options.graph_options(_graph_opset(options, builder))
         if report is not None:
             report_stages(network, weights, graph_options, report, notify)
         graph = verified_graph(network, weights, graph_options, notify)

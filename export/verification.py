@@ -13,11 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from efdn.assets import VERIFICATION_PHOTO
-from efdn.deploy import DeployEFDN
 from efdn.errors import ParityError
 from efdn.images import read_photo
 from efdn.metrics import psnr
-from efdn.network import EFDN
+from efdn.upscaler import Upscaler
 from engines.upscale import to_network
 from export.precision import Precision
 
@@ -150,7 +149,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def run_network(network: EFDN | DeployEFDN, x: Output, data_range: float) -> Output:
+def run_network(network: Upscaler, x: Output, data_range: float) -> Output:
     """The output of a PyTorch network in its own precision.
 
     Args:
@@ -159,7 +158,7 @@ def run_network(network: EFDN | DeployEFDN, x: Output, data_range: float) -> Out
         data_range: of input and output.
     """
     like = next(network.parameters())
-    own = network.data_range if isinstance(network, DeployEFDN) else network.config.data_range
+    own = network.data_range
     with torch.inference_mode():
         output = network(torch.as_tensor(x).to(dtype=like.dtype, device=like.device) * (own / data_range))
     return (output * (data_range / own)).cpu().numpy()  # type: ignore[no-any-return]

@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from efdn.config import MIN_SIDE
-from efdn.deploy import DeployEFDN
 from efdn.errors import ExportError, ParityError
 from efdn.files import sha256_of_file
-from efdn.network import EFDN
+from efdn.upscaler import Upscaler
 from efdn.version import __version__
 from export.checked_passes import checked_deploy
 from export.file_runs import run_onnxruntime, run_own_arithmetic
@@ -62,14 +60,14 @@ class VerifiedGraph:
 
     content: bytes
     options: OnnxOptions
-    network: EFDN
+    network: Upscaler
     weights: Path
-    deployed: DeployEFDN
+    deployed: Upscaler
     parity: dict[str, Parity]
 
 
 def verified_graph(
-    network: EFDN,
+    network: Upscaler,
     weights: Path,
     options: OnnxOptions,
     notify: Notify = silent,
@@ -87,8 +85,11 @@ def verified_graph(
 
     Raises:
         ParityError: a check failed.
+        ConfigError: a shape that the network does not take.
+        UsageError: passes that its architecture does not have.
         ExportError: the graph could not be written, or ONNX's own checker refuses it.
     """
+    options = options.fitted(network.config)
     notify("folding")
     folded = checked_deploy(network, options.passes)
     notify("writing the graph")
@@ -109,11 +110,11 @@ def verified_graph(
     )
 
 
-def graph_metadata(network: EFDN, weights: Path, options: OnnxOptions) -> dict[str, str]:
+def graph_metadata(network: Upscaler, weights: Path, options: OnnxOptions) -> dict[str, str]:
     """What the graph says of itself, in its `metadata_props`."""
     config = network.config
     return {
-        "architecture": "EFDN",
+        "architecture": config.architecture,
         "scale": str(config.upscale),
         "data_range": f"{config.data_range:.15g}",
         "color": "RGB",
@@ -123,16 +124,16 @@ def graph_metadata(network: EFDN, weights: Path, options: OnnxOptions) -> dict[s
         "keep_fp32": ",".join(options.keep_fp32),
         "passes": ",".join(options.passes),
         "shape": "dynamic" if options.shape is None else "{}x{}".format(*options.shape),
-        "smallest_side": str(MIN_SIDE),
-        "planes": str(config.planes),
-        "blocks": str(config.num_modules),
+        "smallest_side": str(config.smallest_side),
+        "planes": str(config.sizes["planes"]),
+        "blocks": str(config.sizes["blocks"]),
         "weights": weights.name,
         "weights_sha256": sha256_of_file(weights),
         "producer": f"efdn {__version__}",
     }
 
 
-def serialized_graph(network: DeployEFDN, options: OnnxOptions, metadata: dict[str, str] | None = None) -> bytes:
+def serialized_graph(network: Upscaler, options: OnnxOptions, metadata: dict[str, str] | None = None) -> bytes:
     """The ONNX file, once ONNX's checker has passed it with strict shape inference."""
     model = write_onnx(
         network,
@@ -156,7 +157,7 @@ def tolerance_of(options: OnnxOptions) -> Tolerance:
     return (PICTURES if options.io is IOFormat.UINT8 else FLOATS)[options.precision]
 
 
-def _check_parity(network: EFDN, folded: DeployEFDN, content: bytes, options: OnnxOptions) -> dict[str, Parity]:
+def _check_parity(network: Upscaler, folded: Upscaler, content: bytes, options: OnnxOptions) -> dict[str, Parity]:
     """Runs the file on the photo, and where it is in half precision a patch in true half arithmetic."""
     data_range = network.config.data_range
     x = verification_input(data_range, options.shape)
@@ -185,7 +186,7 @@ def _batch(content: bytes, x: Output, output: Output, options: OnnxOptions, data
     return compare(single, both, data_range)
 
 
-def _half_arithmetic(network: EFDN, folded: DeployEFDN, content: bytes, options: OnnxOptions) -> Parity:
+def _half_arithmetic(network: Upscaler, folded: Upscaler, content: bytes, options: OnnxOptions) -> Parity:
     """The file on a small crop, every node rounding: ONNX Runtime computes most of them in FP32 on the CPU.
 
     A file of a static shape would take long; its nodes are written anew for the size of the crop.

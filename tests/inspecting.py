@@ -58,6 +58,7 @@ def make_sidecar(artefact: Path, **changes: Any) -> Sidecar:
         "kind": "engine",
         "file": "before_it_was_renamed.engine",
         "sha256": sha256_of_file(artefact),
+        "architecture": "RFDN",
         "scale": 4,
         "data_range": 255.0,
         "io": "uint8",

@@ -81,6 +81,9 @@ def test_a_dynamic_file_needs_shapes_and_takes_batches() -> None:
     builder = FakeBuilder()
     with pytest.raises(UsageError, match=r"takes any shape from 13x13: give --shape"):
         build_from_onnx(MODEL, ENGINE, builder=builder)
+    small = ShapeRange(min=(64, 12), opt=(64, 48), max=(64, 48))
+    with pytest.raises(UsageError, match=r"takes any shape from 13x13, got 64x12: ask for larger shapes"):
+        build_from_onnx(MODEL, ENGINE, builder=builder, shapes=(small,))
     done = build_from_onnx(MODEL, ENGINE, builder=builder, shapes=(STATIC,), batch=4)
     assert (builder.requests[0].batch, builder.requests[0].static) == (4, False)
     assert (done.sidecar.batch, done.sidecar.shapes) == (4, (STATIC,))

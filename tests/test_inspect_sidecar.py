@@ -32,7 +32,7 @@ def test_an_engine_is_told_with_everything_in_its_sidecar() -> None:
     }
     beside = result.out.split("sidecar x.engine.json")[1]
     for shown in (
-        *("yes, the SHA-256 is the same", "engine before_it_was_renamed.engine", "x4", "0..255", "uint8", "fp16"),
+        *("yes, the SHA-256 is the same", "engine before_it_was_renamed.engine", "RFDN x4", "0..255", "uint8", "fp16"),
         *("tail/*, body.7/*", "fold_norms, group_channels", "64x72 to 512x520", "opset 19", "ab" * 32),
         *("w.safetensors", "cd" * 32, "parity fold", "max error 1.5e-07 of range", "equal", "difference at most 3"),
         *("finite False", "odd 7", "torch 2.99, onnx 1.88", "14.8 s", "TensorRT for RTX 1.7.1.116", "sm86"),
@@ -62,6 +62,7 @@ def test_a_sidecar_of_another_file_is_said_and_fails(model: Path) -> None:
     [
         ("opset", 3, "it says opset 3, the file "),
         ("precision", "fp16", "it says precision fp16, the file fp32"),
+        ("architecture", "RFDN", "it says architecture RFDN, the file EFDN"),
         ("scale", 2, "it says scale 2, the file 4"),
         ("io", "uint8", "it says io uint8, the file float32"),
         ("data_range", 1.0, "it says data_range 1, the file 255"),

@@ -19,7 +19,7 @@ from export.interpreter_ops import OPERATORS
 TOLERANCE = 2e-6
 """In float32, absolute and relative: inputs are about 1, and sums have at most 36 terms."""
 
-ROUNDING = {"Add", "Conv", "Div", "Erf", "Gelu", "MatMul", "Mul", "ReduceSum", "Resize", "Sigmoid", "Sub"}
+ROUNDING = {"Add", "Conv", "Div", "Erf", "Gelu", "LeakyRelu", "MatMul", "Mul", "ReduceSum", "Resize", "Sigmoid", "Sub"}
 """Operators whose result has to be rounded; others move or select values."""
 
 UNTYPED = {"Cast", "Shape"}
@@ -68,6 +68,8 @@ CASES = [
     case("Conv", X, floats(2, 4, 2, 2), dilations=[2, 3]),
     case("Gelu", X * 3),
     case("Gelu", X * 3, approximate="tanh"),
+    case("LeakyRelu", X),
+    case("LeakyRelu", X, alpha=0.05),
     case("Erf", X),
     case("Slice", X, ints(1, -3), ints(3, 2**63 - 1), ints(1, -1)),
     case("Slice", X, ints(1, 0), ints(6, 5), ints(2, 3), ints(2, 3)),

@@ -15,7 +15,7 @@ from tests.conftest import VECTORS
 @pytest.mark.parametrize("size", ["13x13", "24x24", "32x47"])
 @pytest.mark.parametrize("mix", [mix_pixels, mix_pixels_published])
 def test_matches_reference_vectors(size: str, mix: Mixing) -> None:
-    loaded = load_network(VECTORS / "published_layout.pth")
+    loaded = load_network(VECTORS / "published_layout.pth", EFDN)
     network = EFDN.from_config(loaded.config, mix=mix).eval()
     network.load_state_dict(loaded.state_dict())
     with np.load(VECTORS / "published_layout.npz") as vectors, torch.inference_mode():

@@ -106,7 +106,7 @@ def test_every_pipeline_keeps_the_function_of_the_published_architecture(pipelin
     from efdn.assets import DEFAULT_WEIGHTS
     from efdn.weights import load_network
 
-    network = load_network(DEFAULT_WEIGHTS).double()
+    network = load_network(DEFAULT_WEIGHTS, EFDN).double()
     assert_same_function(network, deploy_network(network, PIPELINES[pipeline]))
 
 

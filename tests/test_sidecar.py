@@ -19,6 +19,7 @@ def make_sidecar(**changes: Any) -> Sidecar:
         "kind": "engine",
         "file": ARTEFACT.name,
         "sha256": "0" * 64,
+        "architecture": "RFDN",
         "scale": 4,
         "data_range": 255.0,
         "io": "float32",
@@ -68,8 +69,9 @@ def test_a_missing_sidecar_is_explained() -> None:
         ("not json", "is not JSON"),
         ("[]", "misstates"),
         ("{}", "lacks or misstates 'schema'"),
-        ('{"schema": 99}', "schema 99, this version reads up to 2: update efdn"),
+        ('{"schema": 99}', "schema 99, this version reads up to 3: update efdn"),
         ("[" * 100_000, "is not JSON"),
+        ('{"schema": 3, "kind": "engine"}', "lacks or misstates 'file'"),
         ('{"schema": 2, "kind": "engine"}', "lacks or misstates 'file'"),
         ('{"schema": 1, "kind": "engine"}', "lacks or misstates 'shape'"),
     ],
@@ -121,7 +123,7 @@ def first_schema(sidecar: Sidecar) -> dict[str, Any]:
     """What version 0.1.0 would have written."""
     write_sidecar(sidecar_path(ARTEFACT), sidecar)
     content: dict[str, Any] = json.loads(sidecar_path(ARTEFACT).read_text())
-    for name in ("io", "keep_fp32", "passes", "graph_sha256"):
+    for name in ("architecture", "io", "keep_fp32", "passes", "graph_sha256"):
         del content[name]
     (content["shape"],) = content.pop("shapes")
     del content["build"]["bytes_moved"]
@@ -129,8 +131,17 @@ def first_schema(sidecar: Sidecar) -> dict[str, Any]:
     return {**content, "schema": 1}
 
 
+def test_sidecars_before_there_was_a_second_architecture_are_of_the_first() -> None:
+    today = make_sidecar(architecture="EFDN")
+    write_sidecar(sidecar_path(ARTEFACT), today)
+    content = json.loads(sidecar_path(ARTEFACT).read_text())
+    del content["architecture"]
+    sidecar_path(ARTEFACT).write_text(json.dumps({**content, "schema": 2}))
+    assert read_sidecar(ARTEFACT) == today
+
+
 def test_sidecars_of_the_first_schema_are_read() -> None:
-    today = make_sidecar(passes=(), keep_fp32=())
+    today = make_sidecar(architecture="EFDN", passes=(), keep_fp32=())
     assert today.build is not None
     sidecar_path(ARTEFACT).write_text(json.dumps(first_schema(today)))
     assert read_sidecar(ARTEFACT) == replace(today, build=replace(today.build, bytes_moved=None))

@@ -141,6 +141,7 @@ class OnnxDetails:
     def contradictions(self, sidecar: Sidecar) -> list[str]:
         said = {
             "opset": sidecar.opset,
+            "architecture": sidecar.architecture,
             "scale": sidecar.scale,
             "data_range": f"{sidecar.data_range:.15g}",
             "io": sidecar.io,

@@ -57,7 +57,7 @@ def sidecar_facts(sidecar: Sidecar, sha256: str) -> list[Fact]:
     rows = [
         ("belongs here", "yes, the SHA-256 is the same" if own else f"NO: made for a file of SHA-256 {sidecar.sha256}"),
         ("describes", f"{sidecar.kind} {sidecar.file}"),
-        ("scale", f"x{sidecar.scale}"),
+        ("network", f"{sidecar.architecture} x{sidecar.scale}"),
         ("data range", f"0..{sidecar.data_range:g}"),
         ("input, output", sidecar.io),
         ("precision", sidecar.precision),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from efdn.architectures import marks_text, plain_name, recognise
+from efdn.errors import ConfigError
 from efdn.inspection.details import Fact, MalformedError, counts_text, printable
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """What a norm keeps of the data it has seen; all else in a state dict is learnt."""
 
-DATA_PARALLEL_PREFIX = "module."
 MOST_PARTS = 8
 
 MOST_SIDES, SIDE_LIMIT, ELEMENTS_LIMIT = 64, 1 << 40, 1 << 60
@@ -65,25 +65,24 @@ def tensor_facts(tensors: Sequence[TensorEntry]) -> list[Fact]:
         return [("tensors", "none")]
     learnable = learnable_parameters(tensors)
     others = sum(math.prod(tensor.shape) for tensor in tensors) - learnable
-    parts = Counter(tensor.name.removeprefix(DATA_PARALLEL_PREFIX).split(".")[0] for tensor in tensors)
+    parts = Counter(plain_name(tensor.name).split(".")[0] for tensor in tensors)
     types = Counter(tensor.dtype for tensor in tensors)
     rest = sum(count for _, count in parts.most_common()[MOST_PARTS:])
     return [
-        ("network", network_of(tensors) or "not EFDN: no head.pw.weight and tail.0.weight of EFDN's shapes"),
+        ("network", network_of(tensors)),
         ("parameters", f"{learnable:,} learnable" + (f", {others:,} values of running statistics" if others else "")),
         ("tensors", (f"{len(tensors):,}: " if len(types) > 1 else "") + counts_text(types)),
         ("parts", counts_text(dict(parts.most_common(MOST_PARTS))) + (f", {rest:,} in others" if rest else "")),
     ]
 
 
-def network_of(tensors: Sequence[TensorEntry]) -> str | None:
-    """The network in words where head and tail are EFDN's; whether all between them fits is not checked."""
-    shapes = {tensor.name.removeprefix(DATA_PARALLEL_PREFIX): tensor.shape for tensor in tensors}
-    head, tail = shapes.get("head.pw.weight", ()), shapes.get("tail.0.weight", ())
-    if len(head) != 4 or len(tail) != 4:
-        return None
-    scale = math.isqrt(max(tail[0], 0) // 3)
-    if scale == 0 or 3 * scale**2 != tail[0]:
-        return None
-    blocks = {match[1] for name in shapes if (match := re.match(r"body\.(\d+)\.", name))}
-    return f"EFDN x{scale}, {printable(str(head[0]))} channels, {len(blocks)} blocks"
+def network_of(tensors: Sequence[TensorEntry]) -> str:
+    """The network in words, by its first and last convolution; whether all between them fits is not checked."""
+    shapes = {plain_name(tensor.name): tensor.shape for tensor in tensors}
+    architecture = recognise(shapes)
+    if architecture is None:
+        return f"none known here: no {marks_text()}"
+    try:
+        return str(architecture.read_config(shapes))
+    except ConfigError as error:
+        return f"like {architecture.name}, but {error}"

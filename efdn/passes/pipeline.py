@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from efdn.deploy import DeployEFDN
+from efdn.deployment import DEFAULT_PIPELINE as DEFAULT_PIPELINE
+from efdn.deployment import as_trained as as_trained
 from efdn.errors import UsageError
 from efdn.folding import fold_batch_norms
 from efdn.network import EFDN
@@ -94,8 +96,6 @@ PIPELINES: dict[str, tuple[str, ...]] = {
 }
 """Per engine, the passes that measured best there; see docs/passes.md."""
 
-DEFAULT_PIPELINE = "onnxruntime"
-
 PICTURES_ONLY = "fold_scale"
 """The pass that changes the range of input and output: for graphs of pictures, to which it belongs unless left out."""
 
@@ -137,6 +137,17 @@ def find_passes(text: str = "", *, default: str = DEFAULT_PIPELINE, pictures: bo
     return check_passes(tuple(item.name for item in PASSES if item.name in chosen), pictures=pictures)
 
 
+def pipeline_passes(name: str, *, pictures: bool = False) -> tuple[str, ...]:
+    """The passes of a pipeline, with those that graphs of pictures have besides.
+
+    Raises:
+        UsageError: no such pipeline.
+    """
+    if name not in PIPELINES:
+        raise UsageError(f"no pipeline {name!r}: expected {', '.join(PIPELINES)}")
+    return find_passes(default=name, pictures=pictures)
+
+
 def check_passes(names: Sequence[str], *, pictures: bool = True) -> tuple[str, ...]:
     """Raises UsageError unless the passes go together and are in order; returns them."""
     if PICTURES_ONLY in names and not pictures:
@@ -175,12 +186,6 @@ def deploy_stages(network: EFDN, passes: Sequence[str]) -> Iterator[tuple[str, D
     for name in passes:
         deployed = _BY_NAME[name].apply(deployed)
         yield name, deployed
-
-
-def as_trained(deployed: DeployEFDN, network: EFDN) -> DeployEFDN:
-    """A deploy form in the dtype and on the device of the network it came from, ready to run."""
-    like = network.head.pw.weight
-    return copy.deepcopy(deployed).to(dtype=like.dtype, device=like.device).eval().requires_grad_(False)
 
 
 def deploy_network(network: EFDN, passes: Sequence[str] = PIPELINES[DEFAULT_PIPELINE]) -> DeployEFDN:

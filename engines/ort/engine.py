@@ -49,8 +49,9 @@ class OnnxRuntimeEngine(Engine):
         self.name = name
         self.detail = detail_of(self._ort, providers, self._graph.threads)
         self.model = model_info(session.get_modelmeta().custom_metadata_map, model_name)
-        self.inputs = tuple(_spec(value, 1) for value in session.get_inputs())
-        self.outputs = tuple(_spec(value, self.model.scale) for value in session.get_outputs())
+        least, scale = self.model.smallest_side, self.model.scale
+        self.inputs = tuple(_spec(value, least) for value in session.get_inputs())
+        self.outputs = tuple(_spec(value, scale * least) for value in session.get_outputs())
         self.shapes = shapes_of(self.inputs[0])
 
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
@@ -87,5 +88,5 @@ class OnnxRuntimeEngine(Engine):
         return EngineError(f"ONNX Runtime failed on {shapes}: {first_line(error)}")
 
 
-def _spec(value: Any, scale: int) -> TensorSpec:
-    return tensor_spec(value.name, DTYPES.get(value.type, value.type), value.shape, scale)
+def _spec(value: Any, smallest_side: int) -> TensorSpec:
+    return tensor_spec(value.name, DTYPES.get(value.type, value.type), value.shape, smallest_side)

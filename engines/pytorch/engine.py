@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from efdn.config import MIN_SIDE
 from efdn.errors import EngineError
 from engines.feeds import check_feeds
 from engines.protocol import INPUT, OUTPUT, Arrays, Dim, Engine, LayerTime, ModelInfo, TensorSpec, shapes_of
@@ -51,7 +50,7 @@ class PyTorchEngine(Engine):
         self.name = name
         self.detail = f"PyTorch {torch.__version__}, {device}, {detail}"
         self.model = model
-        side, upscaled = Dim(MIN_SIDE, None), Dim(MIN_SIDE * model.scale, None)
+        side, upscaled = Dim(model.smallest_side, None), Dim(model.smallest_side * model.scale, None)
         batch, channels = Dim(1, None), Dim(3, 3)
         self.inputs = (TensorSpec(name=INPUT, dtype="float32", dims=(batch, channels, side, side)),)
         self.outputs = (TensorSpec(name=OUTPUT, dtype="float32", dims=(batch, channels, upscaled, upscaled)),)

@@ -1,4 +1,4 @@
-"""Forms of the network that engines are compared with."""
+"""Forms of networks that engines are compared with."""
 
 from __future__ import annotations
 
@@ -6,18 +6,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from efdn.network import EFDN
-
-
-def published_form(network: EFDN) -> EFDN:
-    """The same network with its mixing as the published code computes it."""
-    from efdn.mixing import mix_pixels_published
-    from efdn.network import EFDN
-
-    published = EFDN.from_config(network.config, mix=mix_pixels_published)
-    published.load_state_dict(network.state_dict())
-    return published.eval()
 
 
 def in_half(network: nn.Module) -> nn.Module:

@@ -12,25 +12,25 @@ from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import Engine, ModelInfo
 from engines.pytorch.cuda import PyTorchCudaEngine
 from engines.pytorch.engine import PyTorchEngine
-from engines.pytorch.forms import in_half, published_form
+from engines.pytorch.forms import in_half
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from efdn.network import EFDN
+    from efdn.upscaler import Upscaler
 
 
 def open_pytorch(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
     """Opens a weights file on CUDA where PyTorch has it, else on the CPU, norms folded, float32.
 
     Raises:
-        WeightsError: the file is not a readable EFDN checkpoint.
+        WeightsError: the file cannot be read, or is of no network known here.
         MissingExtraError: PyTorch is not installed.
     """
     _torch(options)
-    from efdn.passes.pipeline import deploy_network
+    from efdn.deployment import deployed_form
 
-    return _opened("pytorch", model, "folded", deploy_network)
+    return _opened("pytorch", model, "folded", deployed_form)
 
 
 def open_published(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
@@ -41,7 +41,7 @@ def open_published(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine
         MissingExtraError: as above.
     """
     _torch(options)
-    return _opened("pytorch-published", model, "published form", published_form)
+    return _opened("pytorch-published", model, "published form", _published)
 
 
 def open_published_tf32(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
@@ -53,7 +53,7 @@ def open_published_tf32(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> E
         MissingExtraError: as above.
     """
     _require_cuda(_torch(options), "TF32 is for CUDA alone")
-    return _opened("pytorch-published-tf32", model, "published form, TF32", published_form, tf32=True)
+    return _opened("pytorch-published-tf32", model, "published form, TF32", _published, tf32=True)
 
 
 def open_published_half(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
@@ -66,7 +66,7 @@ def open_published_half(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> E
     """
     _require_cuda(_torch(options), "no float16 worth timing on a CPU")
     return _opened(
-        "pytorch-published-fp16", model, "published form, float16", lambda network: in_half(published_form(network))
+        "pytorch-published-fp16", model, "published form, float16", lambda network: in_half(network.published_form())
     )
 
 
@@ -80,8 +80,8 @@ def open_compiled(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
     """
     torch = _torch(options)
 
-    def compiled(network: EFDN) -> nn.Module:
-        module: nn.Module = torch.compile(published_form(network))
+    def compiled(network: Upscaler) -> nn.Module:
+        module: nn.Module = torch.compile(network.published_form())
         return module
 
     return _opened("pytorch-compiled", model, "published form, torch.compile", compiled)
@@ -99,13 +99,25 @@ def _require_cuda(torch: Any, why: str) -> None:
         raise EngineError(f"PyTorch has no CUDA here, and {why}: this engine is for machines with an NVIDIA GPU")
 
 
-def _opened(name: str, model: Path, detail: str, form: Callable[[EFDN], nn.Module], *, tf32: bool = False) -> Engine:
+def _published(network: Upscaler) -> nn.Module:
+    return network.published_form()
+
+
+def _opened(
+    name: str, model: Path, detail: str, form: Callable[[Upscaler], nn.Module], *, tf32: bool = False
+) -> Engine:
     import torch
 
     from efdn.weights import load_network
 
     network = load_network(model)
-    info = ModelInfo(name=model.name, scale=network.config.upscale, data_range=network.config.data_range)
+    config = network.config
+    info = ModelInfo(
+        name=model.name,
+        scale=config.upscale,
+        data_range=config.data_range,
+        smallest_side=config.smallest_side,
+    )
     if torch.cuda.is_available():
         return PyTorchCudaEngine(name, form(network), info, detail, "cuda", tf32=tf32)
     return PyTorchEngine(name, form(network), info, detail)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from efdn.architectures import find_architecture
 from efdn.errors import EngineError, ShapeError
 from efdn.sidecar import Sidecar
 from engines.cuda.device import CudaDevice
@@ -87,7 +88,12 @@ class TensorRTEngine(StagedEngine):
         self._closed = False
         self._staged_in: Arrays = {}
         self._staged_out: Arrays = {}
-        self.model = ModelInfo(name=sidecar.file, scale=sidecar.scale, data_range=sidecar.data_range)
+        self.model = ModelInfo(
+            name=sidecar.file,
+            scale=sidecar.scale,
+            data_range=sidecar.data_range,
+            smallest_side=find_architecture(sidecar.architecture).config.smallest_side,
+        )
         self.shapes = sidecar.shapes
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         is_input = {name: self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names}

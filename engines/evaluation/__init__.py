@@ -1,0 +1,1 @@
+"""How good the pictures are: engines on benchmark sets, beside bicubic upscaling."""
