@@ -26,7 +26,7 @@ def train(
     ] = None,
     preset: Annotated[
         Optional[str],
-        typer.Option("--preset", help="published (default), strong, continue or finetune; see below."),
+        typer.Option("--preset", help="published (default), strong, continue or finetune; see above."),
     ] = None,
     output: Annotated[
         Optional[Path], typer.Option("--output", "-o", help="Folder of the run; runs/PRESET-xSCALE if not given.")

@@ -49,6 +49,8 @@ def imported(result: subprocess.CompletedProcess[str]) -> set[str]:
         "cli.export trt --help",
         "cli.inspection --help",
         "cli.profile --help",
+        "cli.evaluate --help",
+        "cli.train --help",
         "cli.doctor --help",
     ],
 )
@@ -120,7 +122,7 @@ def test_lazy_names_of_the_package_resolve() -> None:
 
 def test_commands_are_installed() -> None:
     scripts = Path(sysconfig.get_path("scripts"))
-    for name in ("efdn-export", "efdn-infer", "efdn-inspect", "efdn-profile", "efdn-doctor"):
+    for name in ("efdn-export", "efdn-infer", "efdn-inspect", "efdn-profile", "efdn-train", "efdn-eval", "efdn-doctor"):
         found = next((path for path in (scripts / name, scripts / f"{name}.exe") if path.exists()), None)
         assert found is not None, f"{name} is not in {scripts}"
         assert subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout.startswith(

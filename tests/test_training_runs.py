@@ -97,7 +97,10 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from tests.test_training_runs import train_here; train_here(sys.argv[1])"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parents[1])
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parents[1], env=one_thread
+    )
     deadline = time.monotonic() + 60
     while not (killed.output / "last.pt").exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -126,14 +129,15 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_run_ends_in_its_time_with_the_schedule_fitted(tmp_path: Path) -> None:
-    config = replace(SMALL, max_iters=None, max_time_s=4.0, log_every=1)
+    config = replace(SMALL, max_iters=None, max_time_s=4.0, log_every=1, holdout=0, warmup_iters=0)
     seen: list[Progress] = []
     started = time.monotonic()
     outcome = train(small_job(tmp_path, config=config), seen.append)
     assert outcome.finished
     assert 3 < time.monotonic() - started < 30
-    assert seen[-1].learning_rate < 0.2 * config.learning_rate
-    assert max(progress.learning_rate for progress in seen) > 0.8 * config.learning_rate
+    assert seen[0].learning_rate > 0.9 * config.learning_rate
+    assert seen[-1].learning_rate < 0.5 * config.learning_rate
+    assert seen[-1].share == 1
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_pictures(tmp_path: Path) -> None:
