@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, NoReturn, Optional
 
@@ -55,8 +56,8 @@ def train(
     norms: Annotated[
         Optional[str], typer.Option("--norms", help="batch or frozen throughout: where norms take their statistics.")
     ] = None,
-    ema: Annotated[Optional[float], typer.Option("--ema", help="Decay of the averaged weights.")] = None,
-    clip: Annotated[Optional[float], typer.Option("--clip", help="Longest gradient.")] = None,
+    ema: Annotated[Optional[float], typer.Option("--ema", help="Decay of the averaged weights; 0 for none.")] = None,
+    clip: Annotated[Optional[float], typer.Option("--clip", help="Longest gradient; 0 for any.")] = None,
     seed: Annotated[Optional[int], typer.Option("--seed", help="Of first weights and patches.")] = None,
     amp: Annotated[Optional[str], typer.Option("--amp", help="bf16 or fp16 arithmetic, for GPUs.")] = None,
     compiled: Annotated[
@@ -122,12 +123,13 @@ def train(
             tensorboard=tensorboard,
         )
     )
+    from efdn.training.job import silent
     from efdn.training.trainer import train as run_training
 
     speaks = os.environ.get("RANK", "0") == "0"  # torchrun's; the first process speaks for all
     if speaks:
         show_start(job)
-    with progress_shown() as shown:
+    with progress_shown() if speaks else nullcontext(silent) as shown:
         outcome = run_training(job, shown)
     if speaks:
         show_outcome(outcome)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from efdn.errors import UsageError
+from efdn.extras import import_extra
 
 if TYPE_CHECKING:
-    from efdn.training.config import TrainingConfig
+    from efdn.training.config import Phase, TrainingConfig
     from efdn.training.job import TrainingJob
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -18,6 +19,8 @@ NO_CHANGE_ON_RESUME = (
     "scale", "seed", "patch", "batch", "learning_rate", "loss", "norms", "ema", "clip", "warmup", "amp", "compiled",
     "channels_last", "validation_every",
 )  # fmt: skip
+FLAGS = {"compiled": "compile", "validation_every": "val-every"}
+"""Options whose names differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,8 @@ def training_job(options: TrainOptions) -> TrainingJob:
         raise UsageError(f"--cache-gb must be above 0, got {options.cache_gb:g}")
     if options.workers < 0:
         raise UsageError(f"--workers must be at least 0, got {options.workers}")
+    for package in ("torch", "safetensors"):
+        import_extra(package, "train", "Training")
     resumed = options.resume is not None
     config = _resumed_config(options) if resumed else _new_config(options)
     return TrainingJob(
@@ -101,14 +106,12 @@ def parse_duration(text: str) -> float:
 def _new_config(options: TrainOptions) -> TrainingConfig:
     from efdn.training.presets import preset
 
-    config = preset(options.preset or "published")
+    config = preset(options.preset or "published", gpu=_takes_gpu(options))
+    zeroable = {"ema": options.ema, "clip_norm": options.clip}
     given = {
-        "scale": options.scale,
         "batch": options.batch,
         "learning_rate": options.learning_rate,
         "warmup_iters": options.warmup,
-        "ema": options.ema,
-        "clip_norm": options.clip,
         "seed": options.seed,
         "amp": options.amp,
         "compile": options.compiled,
@@ -117,13 +120,33 @@ def _new_config(options: TrainOptions) -> TrainingConfig:
     }
     # One call: what goes with what is checked on the whole.
     changes: dict[str, object] = {name: value for name, value in given.items() if value is not None}
-    phase = {"patch": options.patch, "loss": options.loss, "norms": options.norms}
-    replaced = {name: value for name, value in phase.items() if value is not None}
-    changes["phases"] = tuple(replace(each, **replaced) for each in config.phases)  # type: ignore[arg-type]
-    changes |= _limits(options, config)
+    changes |= {name: value or None for name, value in zeroable.items() if value is not None}
+    scale = _scale(options)
+    changes |= {"scale": scale, "phases": _phases(options, config, scale)}
+    changes |= _limits(options)
     slow = options.compiled or options.channels_last or (options.amp or "none") != "none"
     changes["fast_form"] = config.fast_form and not slow
     return replace(config, **changes)  # type: ignore[arg-type]
+
+
+def _scale(options: TrainOptions) -> int:
+    """As asked for, else that of the weights to start from, else 4."""
+    if options.scale is not None:
+        return options.scale
+    if options.init is None:
+        return 4
+    from efdn.network import EFDN
+    from efdn.weights import load_network
+
+    return load_network(options.init, EFDN).config.upscale
+
+
+def _phases(options: TrainOptions, config: TrainingConfig, scale: int) -> tuple[Phase, ...]:
+    """Those of the recipe with what was asked for; its patches are cut to multiples of the scale."""
+    given = {"patch": options.patch, "loss": options.loss, "norms": options.norms}
+    changes = {name: value for name, value in given.items() if value is not None}
+    fitted = [replace(phase, patch=phase.patch - phase.patch % max(scale, 1)) for phase in config.phases]
+    return tuple(replace(phase, **changes) for phase in fitted)  # type: ignore[arg-type]
 
 
 def _resumed_config(options: TrainOptions) -> TrainingConfig:
@@ -133,13 +156,19 @@ def _resumed_config(options: TrainOptions) -> TrainingConfig:
     assert options.resume is not None
     fixed = [name for name in (*NO_CHANGE_ON_RESUME, "preset", "init", "output") if getattr(options, name) is not None]
     if fixed:
-        flags = ", ".join("--" + {"compiled": "compile"}.get(name, name).replace("_", "-") for name in fixed)
+        flags = ", ".join("--" + FLAGS.get(name, name).replace("_", "-") for name in fixed)
         raise UsageError(f"a resumed run keeps its recipe: leave {flags} out, or start a new run with --init")
     config = load_checkpoint(options.resume / CHECKPOINT_NAME).config
-    return replace(config, **_limits(options, config))  # type: ignore[arg-type]
+    return replace(config, **_limits(options))  # type: ignore[arg-type]
 
 
-def _limits(options: TrainOptions, config: TrainingConfig) -> dict[str, object]:
+def _takes_gpu(options: TrainOptions) -> bool:
+    import torch
+
+    return torch.cuda.is_available() if options.device is None else options.device.startswith("cuda")
+
+
+def _limits(options: TrainOptions) -> dict[str, object]:
     """Where the run ends: as asked for, else as the recipe says."""
     if options.max_time is None and options.max_iters is None:
         return {}

@@ -63,13 +63,15 @@ def show_outcome(outcome: Outcome) -> None:
         f"{outcome.images_per_s:.1f} images/s, {outcome.waiting_share:.1%} of the time spent waiting for data"
     )
     if outcome.waiting_share > MUCH_WAITING:
-        typer.echo("  the data set the pace: try more --workers, a larger --cache-gb, or smaller pictures")
+        typer.echo("  the data set the pace: try a larger --cache-gb, --cache-dir, or more --workers")
     if outcome.first_val_db is not None and outcome.last_val_db is not None:
         best = "" if outcome.best_val_db is None else f", best {outcome.best_val_db:.3f} dB"
         typer.echo(
             f"  validation PSNR (RGB) {outcome.first_val_db:.3f} dB at the start, "
             f"{outcome.last_val_db:.3f} dB at the end{best}"
         )
+        if outcome.best_val_db is not None and outcome.best_val_db < outcome.first_val_db:
+            typer.echo("  never better than at the start: keep what you had, or try a lower --learning-rate")
     if outcome.skipped:
         typer.echo(f"  {len(outcome.skipped)} pictures left out:")
         for name, reason in sorted(outcome.skipped.items())[:MOST_SKIPPED]:

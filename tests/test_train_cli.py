@@ -44,7 +44,7 @@ def test_without_options_the_published_recipe_trains_from_scratch() -> None:
 
 def test_fine_tuning_starts_from_the_packaged_weights() -> None:
     assert training_job(options(preset="finetune")).init == DEFAULT_WEIGHTS
-    assert training_job(options(preset="finetune", init=Path("own.pth"))).init == Path("own.pth")
+    assert training_job(options(preset="finetune", init=Path("own.pth"), scale=4)).init == Path("own.pth")
 
 
 def test_options_replace_values_of_the_recipe() -> None:
@@ -62,6 +62,25 @@ def test_arithmetic_for_gpus_takes_the_published_form() -> None:
     assert not training_job(options(compiled=True)).config.fast_form
 
 
+@pytest.mark.parametrize("preset", ["published", "strong", "continue", "finetune"])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_every_recipe_takes_every_scale(preset: str, scale: int) -> None:
+    config = training_job(options(preset=preset, scale=scale)).config
+    assert config.scale == scale
+    assert all(phase.patch % scale == 0 and phase.patch >= 189 for phase in config.phases)
+
+
+def test_the_scale_is_that_of_the_weights_to_start_from(tmp_path: Path) -> None:
+    weights = write_small_network(tmp_path / "x2.safetensors")
+    assert training_job(options(preset="finetune", init=weights)).config.scale == 2
+    assert training_job(options(preset="finetune", init=weights, scale=4)).config.scale == 4
+
+
+def test_zero_switches_average_and_clipping_off() -> None:
+    config = training_job(options(preset="strong", ema=0.0, clip=0.0)).config
+    assert (config.ema, config.clip_norm) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
@@ -75,6 +94,7 @@ def test_arithmetic_for_gpus_takes_the_published_form() -> None:
         ({"resume": Path("nowhere")}, TrainingError, "no checkpoint"),
         ({"resume": Path("nowhere"), "learning_rate": 1.0}, UsageError, "keeps its recipe: leave --learning-rate out"),
         ({"resume": Path("nowhere"), "compiled": False}, UsageError, "leave --compile out"),
+        ({"resume": Path("nowhere"), "validation_every": 5}, UsageError, "leave --val-every out"),
     ],
 )
 def test_what_does_not_go_together_is_refused(changes: dict[str, object], error: type[Exception], message: str) -> None:

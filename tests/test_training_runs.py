@@ -148,6 +148,58 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_pictures(tmp_path: Path) 
     assert not (job.output / "last.pt").exists()
 
 
+def test_a_run_that_failed_before_its_first_checkpoint_can_begin_again(tmp_path: Path) -> None:
+    job = small_job(tmp_path)
+    with pytest.raises(TrainingError, match="loss"):
+        train(replace(job, config=replace(SMALL, learning_rate=1e30, clip_norm=None, warmup_iters=0, val_every=1)))
+    (job.output / ".efdn-0123456789abcdef.part").write_bytes(b"cut short")
+    assert train(job).finished
+    assert not list(job.output.glob(".efdn-*"))
+
+
+def test_a_run_goes_on_only_with_the_pictures_it_began_with(tmp_path: Path) -> None:
+    job = small_job(tmp_path)
+    train(job)
+    (tmp_path / "pictures").rename(tmp_path / "elsewhere")
+    resumed = replace(job, resume=True, data=(tmp_path / "elsewhere",), config=replace(SMALL, max_iters=25))
+    with pytest.raises(TrainingError, match="began with 18 pictures and 2 held out"):
+        train(resumed)
+    (tmp_path / "elsewhere").rename(tmp_path / "pictures")
+    with pytest.raises(TrainingError, match="began without --val"):
+        train(replace(resumed, data=job.data, validation=job.data))
+
+
+def test_validation_is_logged_at_its_own_step(tmp_path: Path) -> None:
+    job = small_job(tmp_path, config=replace(SMALL, max_iters=17, val_every=7, log_every=5))
+    train(job)
+    rows = [line.split(",") for line in (job.output / "log.csv").read_text().splitlines()]
+    column = rows[0].index("val_psnr_db")
+    assert [(int(row[0]), bool(row[column])) for row in rows[1:]] == [
+        (5, False),
+        (7, True),
+        (10, False),
+        (14, True),
+        (15, False),
+        (17, True),
+    ]
+    before = (job.output / "log.csv").read_text()
+    train(replace(job, resume=True))
+    assert (job.output / "log.csv").read_text() == before, "a run that is over adds nothing"
+
+
+@pytest.mark.parametrize("device", ["card", "cuda:99", "meta"])
+def test_a_device_that_is_not_there_is_one_clear_error(tmp_path: Path, device: str) -> None:
+    with pytest.raises(TrainingError, match="cpu"):
+        train(replace(small_job(tmp_path), device=device))
+
+
+def test_validation_pictures_that_cannot_be_used_are_told(tmp_path: Path) -> None:
+    job = small_job(tmp_path)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(TrainingError, match=r"none of the 1 pictures of --val can be used.*broken\.png"):
+        train(replace(job, validation=(tmp_path / "broken.png",)))
+
+
 def test_a_new_run_does_not_touch_an_old_one(tmp_path: Path) -> None:
     job = small_job(tmp_path)
     job.output.mkdir()

@@ -25,6 +25,8 @@ def keep_freed_memory() -> bool:
     if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    settings = ((M_MMAP_THRESHOLD, LARGEST), (M_TRIM_THRESHOLD, LARGEST), (M_TOP_PAD, 2**28))
-    taken = [mallopt(parameter, value) for parameter, value in settings]
-    return all(taken)
+    # Older versions take no more than 32 MiB here. Were it left as it is, the other two would make things worse:
+    # any of the three switches off the threshold's own adaptation.
+    if not (mallopt(M_MMAP_THRESHOLD, LARGEST) or mallopt(M_MMAP_THRESHOLD, 2**25)):
+        return False
+    return bool(mallopt(M_TRIM_THRESHOLD, LARGEST)) and bool(mallopt(M_TOP_PAD, 2**28))

@@ -33,6 +33,8 @@ class Checkpoint:
         scaler: state of the gradient scaler, empty without one.
         best_db: highest validation PSNR so far, or None.
         held_out: names of the pictures kept for validation.
+        pictures: how many are trained on.
+        validated_elsewhere: whether other pictures than the training data's validate.
     """
 
     config: TrainingConfig
@@ -44,6 +46,8 @@ class Checkpoint:
     scaler: StateDict
     best_db: float | None
     held_out: tuple[str, ...]
+    pictures: int
+    validated_elsewhere: bool
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
@@ -62,6 +66,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "scaler": dict(checkpoint.scaler),
         "best_db": checkpoint.best_db,
         "held_out": list(checkpoint.held_out),
+        "pictures": checkpoint.pictures,
+        "validated_elsewhere": checkpoint.validated_elsewhere,
     }
     if checkpoint.params_ema is not None:
         content["params_ema"] = dict(checkpoint.params_ema)
@@ -96,6 +102,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             scaler=content["scaler"],
             best_db=content["best_db"],
             held_out=tuple(content["held_out"]),
+            pictures=content["pictures"],
+            validated_elsewhere=content["validated_elsewhere"],
         )
     except KeyError as error:
         raise TrainingError(f"{path} lacks {error}: it was not written by efdn-train, or is damaged") from error

@@ -71,9 +71,20 @@ def team(device: str | None = None) -> Iterator[Team]:
     wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if wanted.startswith("cuda") and not torch.cuda.is_available():
         raise TrainingError("no GPU that PyTorch can use: give --device cpu, or install a CUDA build of PyTorch")
-    own = torch.device(f"cuda:{local}" if wanted == "cuda" else wanted)
-    if own.type == "cuda":
-        torch.cuda.set_device(own)
+    if size > 1 and wanted.startswith("cuda:"):
+        raise TrainingError(
+            f"--device {wanted} would be shared by {size} processes: give --device cuda, one GPU for each"
+        )
+    try:
+        own = torch.device(f"cuda:{local}" if wanted == "cuda" else wanted)
+        if own.type == "cuda":
+            torch.cuda.set_device(own)
+    except RuntimeError as error:
+        raise TrainingError(
+            f"no device {wanted}: expected cpu, cuda or cuda:N with N of a GPU that is there"
+        ) from error
+    if own.type not in ("cpu", "cuda"):
+        raise TrainingError(f"no training on {wanted}: expected cpu, cuda or cuda:N")
     if size == 1:
         yield Team(rank=0, size=1, device=own)
         return

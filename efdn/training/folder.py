@@ -15,8 +15,8 @@ from efdn.training.job import BEST_NAME, CHECKPOINT_NAME, CONFIG_NAME, CURVE_NAM
 from efdn.training.journal import EVENTS_FOLDER, LOG_NAME
 from efdn.weights import save_network
 
-BEGINNINGS = {CONFIG_NAME, LOG_NAME, CURVE_NAME, EVENTS_FOLDER}
-"""What is in the folder of a run before its first checkpoint."""
+BEGINNINGS = {CONFIG_NAME, LOG_NAME, CURVE_NAME, EVENTS_FOLDER, BEST_NAME, WEIGHTS_NAME, SKIPPED_NAME}
+"""What may be in the folder of a run before its first checkpoint."""
 
 
 class RunFolder:
@@ -39,13 +39,13 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            names = {entry.name for entry in self.path.iterdir()}
-            if names <= BEGINNINGS:
-                (self.path / LOG_NAME).unlink(missing_ok=True)
-                shutil.rmtree(self.path / EVENTS_FOLDER, ignore_errors=True)
+            others = [entry for entry in self.path.iterdir() if not _is_beginning(entry)]
+            if not others:
+                for entry in self.path.iterdir():
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         except OSError as error:
             raise OutputError(f"cannot make the folder {self.path}: {reason_of(error)}") from error
-        if not names <= BEGINNINGS:
+        if others:
             raise OutputError(
                 f"{self.path} is not empty: go on with its run by --resume {self.path}, or name another with -o"
             )
@@ -71,3 +71,8 @@ class RunFolder:
     def save_best(self, result: EFDN) -> None:
         """Writes weights that validated better than all before."""
         save_network(result, self.path / BEST_NAME)
+
+
+def _is_beginning(entry: Path) -> bool:
+    """Whether a file is what a run leaves that ended before its first checkpoint, a staged file among it."""
+    return entry.name in BEGINNINGS or (entry.name.startswith(".efdn-") and entry.suffix == ".part")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from efdn.errors import UsageError
 from efdn.training.config import Phase, TrainingConfig
 
@@ -69,12 +71,19 @@ FROM_WEIGHTS = frozenset({CONTINUED.preset, FINE_TUNING.preset})
 """Recipes that start from trained weights: the default ones, where none are given."""
 
 
-def preset(name: str) -> TrainingConfig:
+def preset(name: str, *, gpu: bool = False) -> TrainingConfig:
     """The recipe of that name.
+
+    Args:
+        name: see `PRESETS`.
+        gpu: whether it is for a GPU, where `strong` computes in bfloat16, channels last.
 
     Raises:
         UsageError: there is none.
     """
     if name not in PRESETS:
         raise UsageError(f"--preset takes {', '.join(PRESETS)}, got {name!r}")
-    return PRESETS[name]
+    config = PRESETS[name]
+    if gpu and config is STRONG:
+        return replace(config, amp="bf16", channels_last=True, fast_form=False)
+    return config

@@ -6,6 +6,9 @@ import math
 
 from efdn.training.config import Phase, TrainingConfig
 
+LONGEST_WARMUP = 0.1
+"""Share of a short run that the ramp may take."""
+
 
 def share_done(config: TrainingConfig, iteration: int, elapsed_s: float) -> float:
     """How far a run has come, 0..1, by whichever of its limits is nearer.
@@ -25,7 +28,10 @@ def share_done(config: TrainingConfig, iteration: int, elapsed_s: float) -> floa
 
 def learning_rate(config: TrainingConfig, iteration: int, share: float) -> float:
     """Rate of the step that `iteration` steps have gone before: a ramp, then a cosine over the run."""
-    ramp = min(1.0, (iteration + 1) / config.warmup_iters) if config.warmup_iters else 1.0
+    warmup = config.warmup_iters
+    if config.max_iters is not None:
+        warmup = min(warmup, int(config.max_iters * LONGEST_WARMUP))
+    ramp = min(1.0, (iteration + 1) / warmup) if warmup else 1.0
     low, high = config.final_learning_rate, config.learning_rate
     return ramp * (low + (high - low) * 0.5 * (1 + math.cos(math.pi * share)))
 

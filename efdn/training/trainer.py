@@ -11,7 +11,10 @@ import math
 import time
 from contextlib import ExitStack
 
-from efdn.errors import TrainingError
+import torch
+
+from efdn.errors import EfdnError, TrainingError
+from efdn.network import EFDN
 from efdn.training.allocator import keep_freed_memory
 from efdn.training.checkpoint import Checkpoint
 from efdn.training.config import Phase
@@ -32,6 +35,9 @@ from efdn.training.validation import validate
 
 PENDING_STEPS = {"cpu": 1, "cuda": 16}
 """Steps after which their losses are looked at: on a GPU each look waits for it."""
+
+FEWEST_AHEAD = 3
+"""Batches made before they are needed, or being made."""
 
 
 def train(job: TrainingJob, on_progress: OnProgress = silent) -> Outcome:
@@ -59,15 +65,14 @@ class _Run:
         self.config = job.config
         self.folder = RunFolder(job.output)
         before = self.folder.checkpoint() if job.resume else None
-        self.data = open_data(job, members, None if before is None else before.held_out)
+        self.data = open_data(job, members, before)
         init = job.init if before is None else job.output / CHECKPOINT_NAME
         self.learner = Learner(starting_network(self.config, init), self.config, members)
         self.iteration, elapsed_s, self.best_db = 0, 0.0, None if before is None else before.best_db
         if before is not None:
             self.learner.restore(before)
             self.iteration, elapsed_s = before.iteration, before.elapsed_s
-        if members.leads:
-            self.folder.describe(self.config) if job.resume else self.folder.begin(self.config)
+        self.journal = self._open_folder()
         self.pace = Pace(self.config, self.iteration, elapsed_s)
         self.share, self.stopping = share_done(self.config, self.iteration, elapsed_s), False
         self.waited_s, self.rate = 0.0, 0.0
@@ -77,27 +82,32 @@ class _Run:
 
     def go(self) -> Outcome:
         with ExitStack() as stack:
-            self.journal = stack.enter_context(self._open_journal()) if self.team.leads else None
-            first_val = self._validate()
+            if self.journal is not None:
+                stack.enter_context(self.journal)
+            first, first_val = self.iteration, self._validate(keep_best=False)
+            self.val_is_new = False
             self.saved_at = time.monotonic()
             while not self._over():
                 self._train_phase(phase_at(self.config, self.share))
             speed, waiting = self.pace.images_per_s(self.iteration), self.pace.waiting_share(self.waited_s)
-            if self.iteration % self.config.val_every:
-                self._validate()
-            if self.iteration % self.config.log_every:
-                self._report()
+            finished = self.share >= 1
+            if self.iteration > first:
+                if self.iteration % self.config.val_every:
+                    # Of a run that was stopped, the best is what it would have been without stopping.
+                    self._validate(keep_best=finished)
+                if self.val_is_new or self.iteration % self.config.log_every:
+                    self._report()
             self._save()
         return Outcome(
             iteration=self.iteration,
             elapsed_s=self.pace.elapsed_s,
-            finished=self.share >= 1,
+            finished=finished,
             first_val_db=first_val,
             last_val_db=self.val_db,
             best_val_db=self.best_db,
             images_per_s=speed,
             waiting_share=waiting,
-            skipped=dict(self.data.patches.skipped),
+            skipped=self._skipped(),
             output=self.job.output,
         )
 
@@ -111,7 +121,9 @@ class _Run:
             return self.data.patches.batch(iteration, patch=phase.patch)
 
         earlier_s = self.waited_s
-        with Prefetcher(make, start=self.iteration, stop=self.config.max_iters, workers=self.job.workers) as batches:
+        workers, stop = self.job.workers, self.config.max_iters
+        ahead = max(FEWEST_AHEAD, 2 * workers)
+        with Prefetcher(make, start=self.iteration, stop=stop, ahead=ahead, workers=workers) as batches:
             for _, batch in batches:
                 self._step(batch, phase)
                 self.waited_s = earlier_s + batches.waited_s
@@ -129,8 +141,8 @@ class _Run:
             self._check_pending()
         self._keep_time()
         if self.iteration % config.val_every == 0:
-            self._validate()
-        if self.iteration % config.log_every == 0:
+            self._validate(keep_best=True)
+        if self.val_is_new or self.iteration % config.log_every == 0:
             self._report()
         if time.monotonic() - self.saved_at > config.save_every_s:
             self._save()
@@ -148,7 +160,8 @@ class _Run:
             TrainingError: a loss or gradient is not finite.
         """
         for number, names, step in self.pending:
-            loss, squared_error, norm = (float(value) for value in step)
+            # Of all processes, so that none goes on alone where another one stops.
+            loss, squared_error, norm = self.team.mean(torch.stack(step)).tolist()
             # Half precision overflows now and then; its scaler leaves such steps out.
             if not (math.isfinite(loss) and (math.isfinite(norm) or self.config.amp == "fp16")):
                 raise TrainingError(
@@ -159,15 +172,30 @@ class _Run:
             self.pace.add(loss, squared_error)
         self.pending.clear()
 
-    def _validate(self) -> float | None:
+    def _validate(self, *, keep_best: bool) -> float | None:
+        self._check_pending()
         if self.team.leads and self.data.validation:
-            result = self.learner.result
+            result = self._finite_result()
             self.val_db = validate(result, self.data.validation, self.team.device)
             self.val_is_new = True
-            if self.iteration and (self.best_db is None or self.val_db > self.best_db):
+            if keep_best and (self.best_db is None or self.val_db > self.best_db):
                 self.best_db = self.val_db
                 self.folder.save_best(result)
         return self.val_db
+
+    def _finite_result(self) -> EFDN:
+        """The network to keep.
+
+        Raises:
+            TrainingError: it has values that are not finite, which a loss tells only of the step before.
+        """
+        result = self.learner.result
+        if not all(bool(torch.isfinite(value).all()) for value in result.state_dict().values()):
+            raise TrainingError(
+                f"step {self.iteration} left weights that are not finite: go on from the last checkpoint with "
+                f"--resume {self.job.output}, or start with a lower --learning-rate"
+            )
+        return result
 
     def _report(self) -> None:
         self._check_pending()
@@ -200,12 +228,35 @@ class _Run:
                 elapsed_s=self.pace.elapsed_s,
                 best_db=self.best_db,
                 held_out=self.data.held_out,
+                pictures=self.data.pictures,
+                validated_elsewhere=bool(self.job.validation),
                 **self.learner.state(),
             )
-            self.folder.save(checkpoint, self.learner.result, self.data.patches.skipped)
+            self.folder.save(checkpoint, self._finite_result(), self._skipped())
         self.saved_at = time.monotonic()
 
+    def _skipped(self) -> dict[str, str]:
+        return {**self.data.unusable, **self.data.patches.skipped}
+
+    def _open_folder(self) -> Journal | None:
+        """Readies the folder and its log; the first process does, and the others end where it cannot."""
+        journal, problem = None, None
+        try:
+            if self.team.leads:
+                journal = self._open_journal()
+        except EfdnError as error:
+            problem = error
+        (failed,) = self.team.agree(float(problem is not None))
+        if problem is not None:
+            raise problem
+        if failed:
+            raise TrainingError("the first process could not start: see its message")
+        return journal
+
     def _open_journal(self) -> Journal:
+        events = self.job.tensorboard
         if self.job.resume:
-            return Journal.resume(self.job.output, self.iteration, tensorboard=self.job.tensorboard)
-        return Journal(self.job.output, tensorboard=self.job.tensorboard)
+            self.folder.describe(self.config)
+            return Journal.resume(self.job.output, self.iteration, tensorboard=events)
+        self.folder.begin(self.config)
+        return Journal(self.job.output, tensorboard=events)
