@@ -2,8 +2,8 @@
 
 Two sides train the same network on the same patches, data loading included, each in processes of its own, in
 turns: a plain loop over the published form (PyTorch eager, FP32, PyTorch's usual Adam and memory), and the step of
-`efdn-train` with its average and its clipping (of gradients longer than come up). Norms measure batches on both sides, as
-published. The losses must agree, or the faster one would be doing something else.
+`efdn-train` with its average and its clipping (of gradients longer than come up). Norms measure batches
+on both sides, as published. The losses must agree, or the faster one would be doing something else.
 """
 
 from __future__ import annotations
@@ -69,9 +69,8 @@ def show(rounds: dict[str, list[dict[str, Any]]]) -> None:
         print(f"{side:<12} {speeds[side]:6.2f} images/s (rounds: {every}); waiting for data {waiting:.2%}")
     published, fast = (rounds[side][0]["losses"] for side in SIDES)
     apart = max(abs(a - b) / a for a, b in zip(published, fast, strict=True))
-    ratios = [
-        fast["images_per_s"] / plain["images_per_s"] for plain, fast in zip(*(rounds[s] for s in SIDES), strict=True)
-    ]
+    pairs = zip(rounds[SIDES[0]], rounds[SIDES[1]], strict=True)
+    ratios = [own["images_per_s"] / plain["images_per_s"] for plain, own in pairs]
     print(
         f"ratio {median(ratios):.2f}x (rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)}); "
         f"losses of {len(fast)} steps differ by at most {apart:.1e} of themselves"
@@ -132,7 +131,7 @@ def plain_step(network: EFDN) -> TrainStep:
         lr, hr = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float().contiguous() for pixels in (batch.lr, batch.hr))
         optimizer.zero_grad()
         loss: torch.Tensor = (network(lr) - hr).abs().mean()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         return loss.item()
 
