@@ -24,7 +24,7 @@ class FoldedMixer(nn.Module):
     """A token mixer with its residual and its norm: `total * x + slope * (mix(x) - x) + offset`.
 
     Computed as `(total - slope) * x + slope * mix(x) + offset`, which TensorRT fuses
-    over all three mixers of a block into one kernel. Where slopes are large (129 in
+    over all three mixers of a block into one kernel. Where slopes are large (102 in
     the first mixer of the default weights) the difference is kept: the expanded form
     would subtract two large numbers there.
 
