@@ -230,6 +230,8 @@ def test_an_interruption_leaves_no_process_and_no_file(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        # Shells have their background jobs ignore SIGINT, and what those start inherits it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     process.stderr.readline()
