@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt Makefile
 	if $(BIN)/python -c 'import torch' 2>/dev/null; \
 	then grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt; \
 	else cp constraints.txt $(VENV)/constraints.txt && $(BIN)/python -m pip install -q -c $(VENV)/constraints.txt torch; fi
-	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt -e '.[cpu,export,train,rtx,openvino,dev]'
+	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt -e '.[cpu,export,train,rtx,openvino,video,dev]'
 	touch $@
 
 demo: $(READY)

@@ -20,7 +20,7 @@ from engines.evaluation.pairs import find_all_sets
 from engines.evaluation.pictures import read_pair
 from engines.protocol import Engine
 from engines.select import choose_engine
-from engines.upscale import Pixels, upscale
+from engines.whole import Pixels, upscale
 
 MIRRORED = "symmetric"
 """What `--pad` does, by NumPy's name."""

@@ -30,7 +30,7 @@ from efdn.weights import load_network
 from engines.ort import open_cpu
 from engines.protocol import INPUT, OUTPUT
 from engines.timing import time_interleaved
-from engines.upscale import to_pixels
+from engines.whole import to_pixels
 from export.onnx_export import export_onnx
 from export.options import EngineOptions, OnnxOptions
 from export.precision import Precision

@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 from engines.select import choose_engine
-from engines.upscale import upscale
+from engines.whole import upscale
 
 SIDES = (256, 512, 768)
 ONE = "--one"

@@ -27,7 +27,7 @@ from efdn.assets import DEFAULT_WEIGHTS
 from efdn.metrics import luma, psnr
 from efdn.passes.pipeline import find_passes
 from engines.evaluation.conventions import CHALLENGE_BORDER
-from engines.upscale import Pixels, to_network, to_pixels
+from engines.whole import Pixels, to_network, to_pixels
 
 CALIBRATION = Path(__file__).parents[1] / "examples" / "lr"
 TILE = (90, 100)

@@ -1,107 +1,167 @@
-"""`efdn-infer`: upscales a picture."""
+"""`efdn-infer`: upscales pictures and videos."""
 
 from __future__ import annotations
 
 import sys
-import time
-from pathlib import Path
-from typing import Annotated, NoReturn, Optional
+from typing import NoReturn
 
 import typer
 
-from cli.runner import new_app, run, show_version
-from efdn.errors import OutputError, UsageError
+from cli.infer_arguments import (
+    Alpha,
+    Background,
+    Bits,
+    Codec,
+    Color,
+    Compare,
+    Compression,
+    Crf,
+    DropStreams,
+    Engine,
+    Extension,
+    Frames,
+    Inputs,
+    Jobs,
+    JsonLines,
+    MaxPixels,
+    Model,
+    Output,
+    Overwrite,
+    Pad,
+    PixelFormat,
+    Preset,
+    Preview,
+    Quality,
+    Quiet,
+    Recursive,
+    Scale,
+    Size,
+    SkipExisting,
+    Suffix,
+    Tile,
+    TileOverlap,
+    Verbose,
+    VerifyTiles,
+    Version,
+)
+from cli.infer_options import ALL, InferOptions, existing_of, folder_of_results, suffix_of, wanted_of
+from cli.runner import new_app, run
 
 PROGRAM = "efdn-infer"
-DEFAULT_MAX_PIXELS = 640_000
 
-app = new_app("Upscale a picture with EFDN.")
+app = new_app("Upscale pictures and videos with EFDN.")
 
 
 @app.command()
 def infer(
-    image: Annotated[Path, typer.Argument(help="Picture to upscale: PNG, JPEG or WebP, 8-bit RGB.")],
-    output: Annotated[
-        Optional[Path],
-        typer.Option(
-            "--output", "-o", help="File or folder to write to; IMAGE_x4.png beside the picture if not given."
-        ),
-    ] = None,
-    model: Annotated[
-        Optional[Path],
-        typer.Option(
-            "--model", "-m", help="Weights, ONNX file or TensorRT engine; the packaged x4 model if not given."
-        ),
-    ] = None,
-    engine: Annotated[
-        str,
-        typer.Option("--engine", "-e", help="auto, tensorrt, onnxruntime-cuda, onnxruntime-cpu, openvino, pytorch ..."),
-    ] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it is there.")] = False,
-    pad: Annotated[
-        int,
-        typer.Option("--pad", help="Pixels to mirror the picture outwards by first; 8 takes errors from its borders."),
-    ] = 0,
-    max_pixels: Annotated[
-        int, typer.Option("--max-pixels", help="Largest picture to take, in pixels.")
-    ] = DEFAULT_MAX_PIXELS,
-    version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")
-    ] = False,
+    inputs: Inputs,
+    output: Output = None,
+    recursive: Recursive = False,
+    suffix: Suffix = None,
+    extension: Extension = None,
+    skip_existing: SkipExisting = False,
+    overwrite: Overwrite = False,
+    jobs: Jobs = 2,
+    model: Model = None,
+    engine: Engine = "auto",
+    scale: Scale = None,
+    size: Size = None,
+    tile: Tile = None,
+    tile_overlap: TileOverlap = 16,
+    pad: Pad = None,
+    verify_tiles: VerifyTiles = False,
+    alpha: Alpha = "efdn",
+    background: Background = None,
+    color: Color = "keep",
+    bits: Bits = None,
+    quality: Quality = None,
+    compression: Compression = None,
+    frames: Frames = None,
+    codec: Codec = None,
+    crf: Crf = None,
+    preset: Preset = None,
+    pixel_format: PixelFormat = None,
+    preview: Preview = False,
+    drop_streams: DropStreams = False,
+    compare: Compare = False,
+    max_pixels: MaxPixels = None,
+    json_lines: JsonLines = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    version: Version = False,
 ) -> None:
-    """Upscale a picture with EFDN, by default four times.
+    """Upscale pictures and videos with EFDN, by default four times.
+
+    Takes PNG, JPEG, WebP, TIFF, BMP, GIF and AVIF with 8 and 16 bits, gray, RGB
+    and CMYK, with and without alpha, of any size, and videos (extra video). Kind,
+    depth, colour profile, EXIF, XMP and resolution are kept; results are PNG, of
+    CMYK TIFF, unless --ext or -o say otherwise.
 
     The engine is chosen in this order: a TensorRT engine given with --model,
     ONNX Runtime on CUDA, ONNX Runtime on the CPU, OpenVINO, PyTorch. What runs
     here, and what is missing for the others, is what efdn-doctor tells.
     """
-    if max_pixels < 1:
-        raise UsageError(f"--max-pixels must be at least 1, got {max_pixels}")
-    if pad < 0:
-        raise UsageError(f"--pad must be at least 0, got {pad}")
-    from efdn.images import Photo, check_photo_target, read_photo, write_photo
-    from engines.select import choose_engine
-    from engines.upscale import upscale
+    options = InferOptions(
+        extension=extension,
+        skip_existing=skip_existing,
+        overwrite=overwrite,
+        scale=scale,
+        size=size,
+        tile=tile,
+        tile_overlap=tile_overlap,
+        pad=pad,
+        alpha=alpha,
+        background=background,
+        color=color,
+        bits=bits,
+        quality=quality,
+        compression=compression,
+        frames=frames,
+        codec=codec,
+        crf=crf,
+        preset=preset,
+        pixel_format=pixel_format,
+        preview=preview,
+        drop_streams=drop_streams,
+        compare=compare,
+        max_pixels=max_pixels,
+        quiet=quiet,
+        verbose=verbose,
+    )
+    wanted, existing = wanted_of(options), existing_of(options)
+    from engines.batch.sources import find_sources
+    from engines.batch.work import Concurrency
 
-    started = time.perf_counter()
-    photo = read_photo(image, max_pixels=max_pixels)
-    _check_padded(photo.pixels.shape[0], photo.pixels.shape[1], pad, max_pixels)
+    concurrency = Concurrency(jobs=jobs)
+    sources = find_sources(inputs, recursive=recursive, stdin=sys.stdin, exclude=folder_of_results(output))
+    if engine == ALL:
+        from cli.infer_looks import compare_all_engines
+
+        compare_all_engines(sources, model, wanted, json_lines=json_lines)
+        return
+    from cli.infer_text import show_engine, show_summary, voice
+    from engines.inference.run import Naming, plan_files, run_files
+    from engines.select import choose_engine
+
     choice = choose_engine(model, engine)
     with choice.engine as opened:
-        scale = opened.model.scale
-        target = _target(image, output, scale)
-        height, width = (scale * side for side in photo.pixels.shape[:2])
-        check_photo_target(target, width, height)
-        if target.exists() and target.samefile(image):
-            raise OutputError(f"{target} is the picture itself: give another name with -o")
-        if target.exists() and not overwrite:
-            raise OutputError(f"{target} exists: give --overwrite to replace it, or another name with -o")
-        passed_over = f"; passed over {', '.join(choice.passed_over)}" if choice.passed_over else ""
-        print(
-            f"engine: {opened.name} ({opened.detail}), model {opened.model.name}{passed_over}",
-            file=sys.stderr,
-            flush=True,
-        )
-        pixels = upscale(opened, photo.pixels, pad=pad)
-    write_photo(Photo(pixels=pixels, icc_profile=photo.icc_profile), target)
-    typer.echo(f"{target}  {width}x{height}  {time.perf_counter() - started:.2f} s")
+        if not quiet:
+            show_engine(choice)
+        if verify_tiles:
+            from cli.infer_looks import verify_all_tiles
 
-
-def _check_padded(height: int, width: int, pad: int, max_pixels: int) -> None:
-    """Raises UsageError where padding makes a picture larger than is to be taken; (height, width) are without it."""
-    padded = (height + 2 * pad) * (width + 2 * pad)
-    if pad and padded > max_pixels:
-        raise UsageError(
-            f"--pad {pad} makes {padded} pixels of {width}x{height}, more than the limit of {max_pixels}: "
-            "lower it or raise --max-pixels"
-        )
-
-
-def _target(image: Path, output: Path | None, scale: int) -> Path:
-    name = f"{image.stem}_x{scale}.png"
-    if output is None:
-        return image.with_name(name)
-    return output / name if output.is_dir() else output
+            verify_all_tiles(sources, opened, wanted, json_lines=json_lines)
+            return
+        if suffix is None:
+            suffix = suffix_of(options, opened.model.scale)
+        naming = Naming(output=output, suffix=suffix, existing=existing)
+        plan = plan_files(sources, opened, wanted, naming)
+        count = len(plan.tasks) + len(plan.outcomes)
+        with voice(count, json_lines=json_lines, quiet=quiet, verbose=verbose) as report:
+            summary = run_files(plan, opened, wanted, concurrency, report)
+    show_summary(summary, json_lines=json_lines, quiet=quiet)
+    if summary.exit_code:
+        raise typer.Exit(summary.exit_code)
 
 
 def entry() -> NoReturn:

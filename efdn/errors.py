@@ -45,6 +45,10 @@ class ImageError(EfdnError):
     """A picture that cannot be read, or holds what would be lost."""
 
 
+class VideoError(EfdnError):
+    """A video that cannot be read, or upscaled as asked."""
+
+
 class WeightsError(EfdnError):
     """A weights file that cannot be read or belongs to another network."""
 

@@ -1,12 +1,11 @@
-"""Reading and writing pictures: 8-bit RGB in PNG, JPEG and WebP.
+"""8-bit RGB pictures, as benchmarks and checks take them; pictures of all kinds are read in `efdn.pictures`.
 
-What would be lost (alpha, 16 bits, palettes, gray, CMYK, animation) is refused.
+What would be lost (alpha, 16 bits, palettes, CMYK, further frames) is refused.
 A colour profile is carried along, and an orientation tag is applied.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from efdn.errors import ImageError, OutputError
-from efdn.files import check_target, reason_of, staged
+from efdn.files import check_target, staged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from PIL import Image
+    from efdn.pictures.stored import Stored
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 """Format written for each file name ending."""
@@ -34,27 +31,6 @@ SAVE_OPTIONS: dict[str, dict[str, object]] = {
     # Lossy WebP halves the resolution of colour, whatever its quality.
     "WEBP": {"lossless": True, "quality": 60, "method": 4},
 }
-
-READ_FORMATS = ("PNG", "JPEG", "WEBP")
-
-PHONE_JPEG = "MPO"
-"""What Pillow calls a JPEG with a preview behind it, as many phones write; the first picture is the photo."""
-
-MODE_NAMES = {
-    "1": "1-bit",
-    "L": "gray",
-    "LA": "gray with alpha",
-    "P": "palette",
-    "PA": "palette with alpha",
-    "RGBA": "an alpha channel",
-    "CMYK": "CMYK",
-    "I": "32-bit",
-    "F": "floating-point",
-}
-
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_BIT_DEPTH_AT = 24
-
 
 @dataclass(frozen=True, kw_only=True)
 class Photo:
@@ -70,37 +46,25 @@ class Photo:
 
 
 def read_photo(path: Path, *, max_pixels: int) -> Photo:
-    """Reads an 8-bit RGB picture.
+    """Reads an 8-bit RGB picture; a gray one becomes RGB, without its profile, which is of another kind.
 
     Args:
-        path: PNG, JPEG or WebP, told by its content.
+        path: of any format that is read, told by its content.
         max_pixels: larger pictures are refused before they are decoded.
 
     Raises:
         ImageError: missing, broken, too large, or of a kind that would lose something.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from efdn.pictures.opening import opened
+    from efdn.pictures.picture import Color
+    from efdn.pictures.reading import as_picture
 
-    if path.is_dir():
-        raise ImageError(f"{path} is a folder: expected one picture (PNG, JPEG or WebP)")
-    try:
-        with _own_size_limit(), Image.open(path, formats=READ_FORMATS) as image:
-            _refuse_what_would_be_lost(path, image, max_pixels)
-            image.load()
-            profile = image.info.get("icc_profile")
-            upright = ImageOps.exif_transpose(image)
-            return Photo(pixels=np.array(upright, dtype=np.uint8), icc_profile=profile or None)
-    except FileNotFoundError:
-        raise ImageError(f"no file {path}: expected a picture (PNG, JPEG or WebP)") from None
-    except PermissionError as error:
-        raise ImageError(f"cannot read {path}: {reason_of(error)}") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{path} is not a PNG, JPEG or WebP picture, whatever its name says") from error
-    except (ImageError, MemoryError):
-        raise
-    # Pillow's decoders raise many kinds on broken data, SyntaxError and struct.error among them.
-    except Exception as error:
-        raise ImageError(f"{path} is a broken or truncated picture ({_one_line(error)}): get a whole copy") from error
+    with opened(path, max_pixels=max_pixels) as stored:
+        _refuse_what_would_be_lost(path, stored)
+        picture = as_picture(stored, stored.load(), stored.warnings)
+    if picture.color is Color.GRAY:
+        return Photo(pixels=np.ascontiguousarray(picture.pixels.repeat(3, axis=2)))
+    return Photo(pixels=picture.pixels, icc_profile=picture.metadata.icc_profile)
 
 
 def write_photo(photo: Photo, path: Path) -> None:
@@ -138,44 +102,18 @@ def check_photo_target(path: Path, width: int, height: int) -> str:
     return kind
 
 
-def _refuse_what_would_be_lost(path: Path, image: Image.Image, max_pixels: int) -> None:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{path} has {width}x{height} pixels, more than the limit of {max_pixels}: "
-            "a picture is upscaled whole and takes about 9 GB of memory a megapixel; raise --max-pixels or crop it"
-        )
-    if _png_bit_depth(path) == 16:
-        raise ImageError(f"{path} has 16 bits a channel, only 8 are supported so far: convert it to 8-bit RGB")
-    if image.mode != "RGB":
-        kind = "16-bit gray" if image.mode.startswith("I;16") else MODE_NAMES.get(image.mode, image.mode)
-        raise ImageError(f"{path} has {kind}, only 8-bit RGB is supported so far: convert it to RGB")
-    if "transparency" in image.info:
-        raise ImageError(f"{path} has a transparent colour, which would be lost: convert it to plain RGB")
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != PHONE_JPEG:
-        raise ImageError(f"{path} is an animation of {frames} frames: expected a single picture")
-
-
-def _png_bit_depth(path: Path) -> int | None:
-    """Bits a channel from a PNG's header: Pillow reduces 16-bit RGB to 8 without a word."""
-    with path.open("rb") as file:
-        start = file.read(PNG_BIT_DEPTH_AT + 1)
-    return start[PNG_BIT_DEPTH_AT] if start.startswith(PNG_SIGNATURE) and len(start) > PNG_BIT_DEPTH_AT else None
-
-
-@contextmanager
-def _own_size_limit() -> Iterator[None]:
-    """Lifts Pillow's own limit, a warning and then an error; `max_pixels` is checked before decoding."""
-    from PIL import Image
-
-    before = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _refuse_what_would_be_lost(path: Path, stored: Stored) -> None:
+    layout = stored.layout
+    if stored.frames > 1:
+        what = f"{'an animation' if stored.moving else 'pages'} of {stored.frames} pictures"
+    elif stored.bits > 8:
+        what = f"{stored.bits} bits a channel"
+    elif "palette" in stored.kind:
+        what = "a palette"
+    elif layout.alpha:
+        what = "an alpha channel"
+    elif layout.color.value == "CMYK":
+        what = "CMYK colours"
+    else:
+        return
+    raise ImageError(f"{path} has {what}, which would be lost here: convert it to plain 8-bit RGB")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from efdn.deployment import as_trained, deploy_stages
 from efdn.errors import ParityError
 from efdn.upscaler import Upscaler
-from engines.upscale import to_network
+from engines.whole import to_network
 from export.file_runs import run_own_arithmetic
 from export.interpreter import Divergence, Ranges, Reference, TensorRange
 from export.io_format import IOFormat

@@ -17,7 +17,7 @@ from efdn.errors import ParityError
 from efdn.images import read_photo
 from efdn.metrics import psnr
 from efdn.upscaler import Upscaler
-from engines.upscale import to_network
+from engines.whole import to_network
 from export.precision import Precision
 
 

@@ -20,7 +20,7 @@ from engines.options import RunOptions
 from engines.ort import CPU, CUDA, OnnxRuntimeEngine, open_cpu, open_cuda, open_tensorrt
 from engines.protocol import Arrays, Engine, StagedEngine
 from engines.pytorch import PyTorchEngine, open_pytorch
-from engines.upscale import to_network, to_pixels
+from engines.whole import to_network, to_pixels
 from export.io_format import IOFormat
 from export.onnx_graph import write_onnx
 from export.precision import Precision

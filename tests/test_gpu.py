@@ -19,7 +19,7 @@ from engines.cuda.open import open_device
 from engines.options import RunOptions
 from engines.protocol import Engine, StagedEngine
 from engines.trt.open import open_tensorrt
-from engines.upscale import to_network, to_pixels, upscale
+from engines.whole import to_network, to_pixels, upscale
 from tests.conftest import installed, noise
 
 pytestmark = pytest.mark.gpu

@@ -15,7 +15,7 @@ from engines.options import RunOptions
 from engines.protocol import StagedEngine
 from engines.select import choose_engine
 from engines.trt.open import open_tensorrt
-from engines.upscale import upscale
+from engines.whole import upscale
 from tests.conftest import noise
 from tests.fakes.machine import RANGE, Machine
 from tests.trt_machine import MODEL, enlarged, machine, pictures, run, runtime

@@ -16,7 +16,7 @@ from efdn.sidecar import read_sidecar, sidecar_path, write_sidecar
 from engines.trt import open as opening
 from engines.trt.open import open_tensorrt
 from engines.trt.rebuild import rebuild_command
-from engines.upscale import upscale
+from engines.whole import upscale
 from tests.conftest import has_gpu, noise
 from tests.fakes.machine import VERSIONS, Machine
 from tests.test_sidecar import make_sidecar

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from efdn.errors import ConfigError, EngineError, ShapeError
-from engines.upscale import mirror_outwards, pad_to_minimum, to_pixels, upscale
+from engines.whole import mirror_outwards, pad_to_minimum, to_pixels, upscale
 from tests.conftest import noise
 from tests.fake_engine import NearestNeighbour
 

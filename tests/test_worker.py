@@ -16,7 +16,7 @@ from efdn.assets import DEFAULT_ONNX, DEFAULT_WEIGHTS
 from efdn.errors import EngineError, WorkerError
 from engines.options import RunOptions
 from engines.ort import open_cpu
-from engines.upscale import upscale
+from engines.whole import upscale
 from engines.worker.client import Worker
 from engines.worker.picture import sample_pictures
 from engines.worker.subject import Job, Subject

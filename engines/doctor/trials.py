@@ -12,7 +12,7 @@ import numpy as np
 
 from efdn.errors import EfdnError, WorkerError
 from efdn.shapes import Side
-from engines.upscale import Pixels
+from engines.whole import Pixels
 from engines.worker.client import Worker
 from engines.worker.subject import Job, Subject
 

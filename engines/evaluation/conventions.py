@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from efdn.metrics import luma, psnr, ssim
-from engines.upscale import Pixels
+from engines.whole import Pixels
 
 CHALLENGE_BORDER = 4
 

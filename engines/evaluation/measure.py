@@ -15,7 +15,7 @@ from engines.evaluation.pairs import Pair, PictureSet
 from engines.evaluation.pictures import Checks, check_pair, read_pair
 from engines.evaluation.result import BICUBIC, PictureScores, SetScores, Settings
 from engines.protocol import Engine
-from engines.upscale import Pixels, upscale
+from engines.whole import Pixels, upscale
 
 Report = Callable[[float, str], None]
 """Takes the share done, 0..1, and what is at work."""

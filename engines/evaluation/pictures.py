@@ -16,7 +16,7 @@ from efdn.images import read_photo
 from efdn.metrics import SSIM_WINDOW
 from efdn.shapes import Side
 from engines.evaluation.pairs import Pair
-from engines.upscale import Pixels
+from engines.whole import Pixels
 
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
 """The EXIF tag, and its values that swap height and width."""

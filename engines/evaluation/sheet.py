@@ -10,23 +10,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from efdn.metrics import luma
-from efdn.shapes import Side
+from engines.comparison.differences import most_different
+from engines.comparison.drawing import INK, QUIET, write_line
 from engines.evaluation.conventions import Convention
 from engines.evaluation.measure import Seen
 from engines.evaluation.result import BICUBIC
-from engines.upscale import Pixels
+from engines.whole import Pixels
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-CROP, STEP = 96, 8
-"""Side of a crop in HR pixels, and how finely its place is looked for."""
+CROP = 96
+"""Side of a crop in HR pixels."""
 
 CELL = 3 * CROP
 GAP, TOP, LINE = 16, 92, 24
-LETTERS = 17
-BACKGROUND, INK, QUIET, FRAME = (255, 255, 255), (20, 20, 20), (110, 110, 110), (230, 40, 40)
+BACKGROUND, FRAME = (255, 255, 255), (230, 40, 40)
 ORIGINAL = "HR"
 
 
@@ -87,10 +86,10 @@ class Sheet:
         width = GAP + (1 + len(self._columns)) * (CELL + GAP)
         image = Image.new("RGB", (width, TOP + len(self._rows) * (CELL + 2 * LINE + GAP)), BACKGROUND)
         draw = ImageDraw.Draw(image)
-        _write(draw, (GAP, GAP), title, INK, width - 2 * GAP)
-        _write(draw, (GAP, GAP + LINE), note, QUIET, width - 2 * GAP)
+        write_line(draw, (GAP, GAP), title, INK, width - 2 * GAP)
+        write_line(draw, (GAP, GAP + LINE), note, QUIET, width - 2 * GAP)
         for column, name in enumerate(("picture", *self._columns)):
-            _write(draw, (_x(column), TOP - LINE), name, INK, CELL)
+            write_line(draw, (_x(column), TOP - LINE), name, INK, CELL)
         for index, row in enumerate(self._rows):
             _draw_row(image, draw, row, TOP + index * (CELL + 2 * LINE + GAP))
         return np.asarray(image)
@@ -107,13 +106,9 @@ def spread(count: int, wanted: int) -> set[int]:
 
 def worst_crop(hr: Pixels, bicubic: Pixels) -> tuple[int, int, int]:
     """(top, left, side) of the square in which bicubic upscaling has the largest squared error on Y."""
-    height, width = hr.shape[:2]
-    side = min(CROP, height, width)
-    sums = np.zeros((height + 1, width + 1))
-    sums[1:, 1:] = ((luma(hr) - luma(bicubic)) ** 2).cumsum(axis=0).cumsum(axis=1)
-    errors = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-    top, left = np.unravel_index(errors[::STEP, ::STEP].argmax(), errors[::STEP, ::STEP].shape)
-    return int(top) * STEP, int(left) * STEP, side
+    side = min(CROP, *hr.shape[:2])
+    ((top, left),) = most_different(hr, [bicubic], (side, side))
+    return top, left, side
 
 
 def _draw_row(image: Image.Image, draw: ImageDraw.ImageDraw, row: Row, y: int) -> None:
@@ -122,7 +117,7 @@ def _draw_row(image: Image.Image, draw: ImageDraw.ImageDraw, row: Row, y: int) -
     pictures = [(row.title, row.overview), *row.cells]
     for column, (caption, pixels) in enumerate(pictures):
         image.paste(Image.fromarray(pixels), (_x(column), y))
-        _write(draw, (_x(column), y + CELL + 4), caption, INK, CELL)
+        write_line(draw, (_x(column), y + CELL + 4), caption, INK, CELL)
 
 
 def _overview(hr: Pixels, top: int, left: int, side: int) -> Pixels:
@@ -146,21 +141,6 @@ def _enlarged(crop: Pixels) -> Pixels:
     from PIL import Image
 
     return np.asarray(Image.fromarray(crop).resize((CELL, CELL), Image.Resampling.NEAREST))
-
-
-def _write(draw: ImageDraw.ImageDraw, at: Side, text: str, colour: tuple[int, int, int], room: int) -> None:
-    """One line, cut where there is no more room."""
-    font = _font()
-    shown = text
-    while len(shown) > 1 and draw.textlength(shown, font) > room:
-        shown = shown[:-2] + "…"
-    draw.text(at, shown, colour, font)
-
-
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(LETTERS)
 
 
 def _x(column: int) -> int:

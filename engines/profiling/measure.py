@@ -24,7 +24,7 @@ from engines.profiling.picture_files import time_decode, time_encode
 from engines.profiling.plan import Planned
 from engines.profiling.result import Lane, ShapeProfile
 from engines.profiling.runner import Runner, Starter
-from engines.upscale import Pixels
+from engines.whole import Pixels
 from engines.worker.client import Worker
 from engines.worker.picture import sample_pictures
 from engines.worker.subject import Job

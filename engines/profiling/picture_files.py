@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from efdn.images import Photo, read_photo, write_photo
-from engines.upscale import Pixels
+from engines.whole import Pixels
 
 RUNS, ENOUGH_S = 7, 1.0
 

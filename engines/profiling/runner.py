@@ -19,7 +19,7 @@ from engines.profiling.result import Lane, Start
 from engines.protocol import LayerTime
 from engines.registry import ENGINES
 from engines.select import AUTO
-from engines.upscale import Pixels
+from engines.whole import Pixels
 from engines.worker.client import Worker
 from engines.worker.subject import Job, Memory, Opened, Sample
 

@@ -7,7 +7,7 @@ import numpy as np
 from efdn.assets import VERIFICATION_PHOTO
 from efdn.images import read_photo
 from efdn.shapes import Side
-from engines.upscale import Pixels
+from engines.whole import Pixels
 
 
 def sample_pictures(shape: Side, batch: int = 1) -> Pixels:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.protocol import Arrays, Engine, StagedEngine
-from engines.upscale import Pixels, to_network, to_pixels
+from engines.whole import Pixels, to_network, to_pixels
 from engines.worker.subject import Sample
 
 

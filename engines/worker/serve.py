@@ -20,7 +20,7 @@ import numpy as np
 from efdn.errors import EfdnError, UsageError
 from engines.protocol import Engine, StagedEngine
 from engines.select import choose_engine
-from engines.upscale import Pixels, check_shape
+from engines.whole import Pixels, check_shape
 from engines.worker.memory import peak_resident_bytes, resident_bytes
 from engines.worker.picture import sample_pictures
 from engines.worker.sampling import as_input, run_sample

@@ -1,4 +1,4 @@
-"""From picture to picture through an engine."""
+"""A picture through an engine in one go."""
 
 from __future__ import annotations
 

@@ -1,0 +1,172 @@
+"""Options of `efdn-infer`, and what they ask for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+from efdn.errors import UsageError
+
+if TYPE_CHECKING:
+    from engines.batch.targets import Existing
+    from engines.inference.wanted import Wanted
+    from engines.pictures.options import EnlargeOptions
+    from engines.video.options import VideoOptions
+
+ALL = "all"
+"""Of --frames: every frame of an animation; and of --engine: every engine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferOptions:
+    """Options as they stand on the command line; see `efdn-infer --help`."""
+
+    extension: Optional[str]
+    skip_existing: bool
+    overwrite: bool
+    scale: Optional[float]
+    size: Optional[str]
+    tile: Optional[int]
+    tile_overlap: int
+    pad: Optional[int]
+    alpha: str
+    background: Optional[str]
+    color: str
+    bits: Optional[int]
+    quality: Optional[int]
+    compression: Optional[int]
+    frames: Optional[str]
+    codec: Optional[str]
+    crf: Optional[float]
+    preset: Optional[str]
+    pixel_format: Optional[str]
+    preview: bool
+    drop_streams: bool
+    compare: bool
+    max_pixels: Optional[int]
+    quiet: bool
+    verbose: bool
+
+
+def wanted_of(options: InferOptions) -> Wanted:
+    """What the options ask for.
+
+    Raises:
+        UsageError: options that cannot be understood, or contradict each other.
+        ConfigError: a value out of range.
+    """
+    from efdn.pictures.rows import SaveOptions
+    from engines.inference.wanted import MAX_PIXELS, SAME, Wanted
+
+    ending = options.extension
+    if ending is not None and ending != SAME:
+        ending = f".{ending.lower().removeprefix('.')}"
+    if options.quiet and options.verbose:
+        raise UsageError("--quiet and --verbose contradict each other: give one of them")
+    return Wanted(
+        enlarging=_enlarging(options),
+        saving=SaveOptions(quality=options.quality, compression=options.compression),
+        video=_video(options),
+        ending=ending,
+        all_frames=options.frames == ALL,
+        max_pixels=MAX_PIXELS if options.max_pixels is None else options.max_pixels,
+        compare=options.compare,
+    )
+
+
+def existing_of(options: InferOptions) -> Existing:
+    """What becomes of results that are there.
+
+    Raises:
+        UsageError: both kinds are asked for.
+    """
+    from engines.batch.targets import Existing
+
+    if options.skip_existing and options.overwrite:
+        raise UsageError("--skip-existing and --overwrite contradict each other: give one of them")
+    if options.overwrite:
+        return Existing.OVERWRITE
+    return Existing.SKIP if options.skip_existing else Existing.REFUSE
+
+
+def suffix_of(options: InferOptions, scale: int) -> str:
+    """What names of results end in by default: "_x4", or another scale, and "_1920x1080" for a size."""
+    if options.size is not None:
+        return f"_{options.size.strip().lower().replace('%', 'pct')}"
+    return f"_x{scale if options.scale is None else format(options.scale, 'g')}"
+
+
+def _enlarging(options: InferOptions) -> EnlargeOptions:
+    from engines.pictures.options import AlphaBy, EnlargeOptions
+    from engines.tiling.options import TileOptions
+
+    if options.alpha not in tuple(AlphaBy):
+        raise UsageError(f"--alpha takes efdn or bicubic, got {options.alpha!r}")
+    if options.color not in ("keep", "rgb"):
+        raise UsageError(f"--color takes keep or rgb, got {options.color!r}")
+    return EnlargeOptions(
+        tiling=TileOptions(side=options.tile, overlap=options.tile_overlap, pad=options.pad),
+        alpha=AlphaBy(options.alpha),
+        rgb=options.color == "rgb",
+        bits=options.bits,
+        background=None if options.background is None else parse_colour(options.background),
+        size=_size(options),
+    )
+
+
+def _size(options: InferOptions) -> Optional[str]:
+    if options.scale is None:
+        return options.size
+    if options.size is not None:
+        raise UsageError("--scale and --size contradict each other: give one of them")
+    if not 0 < options.scale <= 64:
+        raise UsageError(f"--scale takes a number above 0, at most 64, got {options.scale:g}")
+    return f"{100 * options.scale:.6f}%"
+
+
+def _video(options: InferOptions) -> VideoOptions:
+    from engines.video.options import VideoOptions
+
+    return VideoOptions(
+        codec=options.codec,
+        crf=options.crf,
+        preset=options.preset,
+        pixel_format=options.pixel_format,
+        frames=None if options.frames in (None, ALL) else parse_frames(str(options.frames)),
+        preview=options.preview,
+        leave_out=options.drop_streams,
+    )
+
+
+def parse_frames(text: str) -> tuple[int, Optional[int]]:
+    """ "10:50" as (10, 50), "10:" as (10, None), ":50" as (0, 50).
+
+    Raises:
+        UsageError: none of these.
+    """
+    found = re.fullmatch(r"(\d*):(\d*)", text.strip())
+    if found is None or text.strip() == ":":
+        raise UsageError(f"--frames takes 'all' for animations, or A:B for videos such as 0:100, got {text!r}")
+    return int(found[1] or 0), int(found[2]) if found[2] else None
+
+
+def parse_colour(text: str) -> tuple[int, int, int]:
+    """A colour's name or "#ffee00" as red, green and blue of 0..255.
+
+    Raises:
+        UsageError: no colour.
+    """
+    from PIL import ImageColor
+
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError:
+        raise UsageError(f"--background takes a colour such as white or #ffee00, got {text!r}") from None
+    return red, green, blue
+
+
+def folder_of_results(output: Optional[Path]) -> tuple[Path, ...]:
+    """What not to look for sources in."""
+    return () if output is None or output.suffix else (output,)

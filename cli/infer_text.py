@@ -1,0 +1,117 @@
+"""What `efdn-infer` says: results on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cli.progress import progress_bar
+from engines.batch.names import printable, shown
+from engines.batch.outcome import Outcome, Status
+from engines.batch.summary import Summary, failure_line, failure_lines, summary_line
+from engines.batch.work import Event, Finished, Progress, Started
+
+if TYPE_CHECKING:
+    from engines.batch.work import Report
+    from engines.select import Choice
+
+PROGRAM = "efdn-infer"
+
+
+class Voice:
+    """Says what happens to files as it happens.
+
+    Args:
+        count: of files in all.
+        json_lines: whether results are JSON, one object a line.
+        quiet: whether only results that failed are told.
+        verbose: whether stages are told too.
+        update: shows progress: share of all work done, and what is at work.
+    """
+
+    def __init__(
+        self, count: int, *, json_lines: bool, quiet: bool, verbose: bool, update: Callable[[float, str], None]
+    ) -> None:
+        self._count, self._json, self._quiet, self._verbose = count, json_lines, quiet, verbose
+        self._update = update
+        self._over = 0
+
+    def __call__(self, event: Event) -> None:
+        """Takes an event."""
+        if isinstance(event, Finished):
+            self._over += 1
+            self._finished(event.outcome)
+        elif isinstance(event, Started):
+            self._update(self._share(0), shown(event.task.source.path))
+        elif isinstance(event, Progress):
+            name = shown(event.task.source.path)
+            self._update(self._share(event.share), f"{name}  {event.detail}" if event.detail else name)
+
+    def _share(self, of_one: float) -> float:
+        return min(1.0, (self._over + of_one) / max(1, self._count))
+
+    def _finished(self, outcome: Outcome) -> None:
+        if self._json:
+            print(json.dumps(outcome.to_json(), ensure_ascii=False), flush=True)
+        elif outcome.status is Status.DONE and not self._quiet:
+            print(done_line(outcome), flush=True)
+        if not self._quiet:
+            for warning in outcome.warnings:
+                tell(f"warning: {printable(warning)}")
+        if self._verbose:
+            stages = outcome.stages
+            tell(
+                f"{shown(outcome.source)}: {outcome.status.value}, read {stages.read_s:.2f} s, "
+                f"upscaled {stages.infer_s:.2f} s, written {stages.write_s:.2f} s"
+                + (f": {outcome.reason}" if outcome.reason else "")
+            )
+        if outcome.status is Status.FAILED and self._count > 1:
+            tell(f"failed: {failure_line(outcome)}")
+
+
+def done_line(outcome: Outcome) -> str:
+    """A result in one line."""
+    size = f"  {outcome.width}x{outcome.height}" if outcome.width else ""
+    target = "" if outcome.target is None else shown(outcome.target)
+    return f"{target}{size}  {outcome.seconds:.2f} s"
+
+
+def show_engine(choice: Choice) -> None:
+    """Says what runs, and why nothing better does."""
+    engine = choice.engine
+    passed_over = f"; passed over {', '.join(choice.passed_over)}" if choice.passed_over else ""
+    print(
+        f"engine: {engine.name} ({engine.detail}), model {engine.model.name}{passed_over}", file=sys.stderr, flush=True
+    )
+
+
+def show_summary(summary: Summary, *, json_lines: bool, quiet: bool) -> None:
+    """The end of a run: the list of failures, and counts."""
+    several = len(summary.outcomes) > 1
+    if json_lines:
+        print(json.dumps({"summary": summary.to_json()}, ensure_ascii=False), flush=True)
+    lines = failure_lines(summary)
+    if several and lines and not quiet:
+        tell(f"{len(lines)} failed:" if len(lines) > 1 else "1 failed:")
+    for line in lines:
+        tell(f"  {line}" if several else line)
+    if (several or summary.interrupted) and not quiet:
+        tell(summary_line(summary))
+
+
+@contextmanager
+def voice(count: int, *, json_lines: bool, quiet: bool, verbose: bool) -> Iterator[Report]:
+    """Yields what takes events; on a terminal with a bar below the results."""
+    if quiet:
+        yield Voice(count, json_lines=json_lines, quiet=True, verbose=False, update=lambda share, phase: None)
+        return
+    with progress_bar("upscaling") as update:
+        yield Voice(count, json_lines=json_lines, quiet=False, verbose=verbose, update=update)
+
+
+def tell(line: str) -> None:
+    """A line on stderr."""
+    print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Pictures of many kinds, read and written without loss of what they hold."""

@@ -1,0 +1,1 @@
+"""Files through an engine: pictures, animations and videos, one or many."""

@@ -1,0 +1,107 @@
+"""What can be known of a file's result before any work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from efdn.errors import OutputError
+from efdn.pictures.animation_writer import check_animation
+from efdn.pictures.formats import FORMATS, check_fits, default_ending, memory_bytes
+from efdn.pictures.header import read_header
+from efdn.pictures.picture import Header, Layout
+from engines.batch.sources import Source
+from engines.batch.task import Task
+from engines.inference.wanted import SAME, Wanted
+from engines.pictures.target import enlarged_layout
+from engines.protocol import Engine
+from engines.tiling.memory import free_bytes
+from engines.tiling.samples import check_depth
+
+MOVING = {".mp4", ".m4v", ".mkv", ".mov", ".webm"}
+"""Endings of videos that are written."""
+
+SCANNED = {"GIF": ".webp"}
+"""Formats that are read only, and what their results are written as where the same is wanted."""
+
+
+class Checks:
+    """Looks at sources, and at what their results will be.
+
+    Args:
+        engine: an open engine.
+        wanted: of the results.
+    """
+
+    def __init__(self, engine: Engine, wanted: Wanted) -> None:
+        self._engine, self._wanted = engine, wanted
+        self._headers: dict[Path, Header] = {}
+
+    def ending(self, source: Source) -> str:
+        """Ending of the result's name.
+
+        Raises:
+            ImageError: the picture cannot be read.
+            UsageError: options that contradict each other for such a picture.
+        """
+        wanted = self._wanted.ending
+        if source.video:
+            return source.path.suffix.lower() if wanted in (None, SAME) else str(wanted)
+        header = self._header(source.path)
+        if wanted == SAME:
+            return _ending_of(header)
+        if wanted is not None:
+            return wanted
+        moving = self._wanted.all_frames and header.frames > 1
+        return _ending_of(header) if moving else default_ending(self._layout(header))
+
+    def check(self, task: Task) -> None:
+        """Holds a result to its format before any work.
+
+        Raises:
+            OutputError: the format cannot hold it, or not in the memory that is free.
+            EngineError: the engine does not keep the depth.
+            ImageError, UsageError: see `ending`.
+        """
+        if task.source.video:
+            from engines.video.facts import probe_video
+            from engines.video.target import check_video_target
+
+            check_video_target(probe_video(task.source.path), task.target, self._wanted.video, self._engine.model.scale)
+            return
+        header = self._header(task.source.path)
+        layout = self._layout(header)
+        check_depth(self._engine, layout.dtype)
+        if self._wanted.all_frames and header.frames > 1:
+            chosen = FORMAT_OF_PAGES if header.format == "TIFF" else check_animation(task.target, layout)
+        else:
+            chosen = check_fits(task.target, layout, self._wanted.saving)
+        _check_memory(task.target, memory_bytes(chosen, layout))
+
+    def _header(self, path: Path) -> Header:
+        if path not in self._headers:
+            self._headers[path] = read_header(path, max_pixels=self._wanted.max_pixels)
+        return self._headers[path]
+
+    def _layout(self, header: Header) -> Layout:
+        return enlarged_layout(header.layout, self._engine.model.scale, self._wanted.enlarging)
+
+
+FORMAT_OF_PAGES = next(known for known in FORMATS if known.name == "TIFF")
+
+
+def _ending_of(header: Header) -> str:
+    """The usual ending of a picture's own format."""
+    if header.format in SCANNED:
+        return SCANNED[header.format]
+    name = {"MPO": "JPEG", "DIB": "BMP"}.get(header.format, header.format)
+    return next((known.endings[0] for known in FORMATS if known.name == name), ".png")
+
+
+def _check_memory(target: Path, needed: int) -> None:
+    """Raises OutputError where a format that is not written row by row would take more than is free."""
+    free = free_bytes()
+    if free is not None and needed > free:
+        raise OutputError(
+            f"cannot write {target}: this format takes {needed / 1e9:.1f} GB of memory for a picture of that size, "
+            f"{free / 1e9:.1f} GB are free; choose .png or .tif, which are written row by row"
+        )

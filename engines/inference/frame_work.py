@@ -1,0 +1,154 @@
+"""Animations, and files of several pages, through an engine in three stages."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from efdn.errors import ImageError
+from efdn.pictures.animation_writer import open_animation, open_pages
+from efdn.pictures.frames import Frame, read_frames, read_loops
+from efdn.pictures.header import read_header
+from efdn.pictures.picture import Header, Layout, Metadata, Pixels
+from engines.batch.task import Task
+from engines.batch.work import Result, Work
+from engines.inference.picture_work import one_array, unheld_warnings
+from engines.inference.wanted import Wanted
+from engines.pictures.enlarge import Enlarged, enlarge
+from engines.protocol import Engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reel:
+    """A file of several pictures, open at the first.
+
+    Attributes:
+        path: the file.
+        header: what it announces.
+        frames: the pictures, read as they are asked for.
+        loop: how often an animation is played, 0 for ever.
+    """
+
+    path: Path
+    header: Header
+    frames: Iterator[Frame]
+    loop: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeFrame:
+    """What the writer must know of a frame before its rows come."""
+
+    layout: Layout
+    metadata: Metadata
+    duration_ms: float
+
+
+@dataclass(kw_only=True)
+class FramesResult(Result):
+    """Upscaled frames in the making; their rows follow each other.
+
+    Attributes:
+        header: of the source.
+        loop: how often an animation is played.
+        made: frames whose rows are made or about to be, in order; the writer takes them out.
+    """
+
+    header: Header
+    loop: int
+    made: deque[MadeFrame] = field(default_factory=deque, repr=False)
+
+    @property
+    def row_count(self) -> int:
+        """Of all frames; pages of a file may differ, and are counted as they come."""
+        return self.height * self.header.frames if self.header.moving else 1
+
+
+class FrameWork(Work[Reel, FramesResult]):
+    """Reads, upscales and writes files of several pictures.
+
+    Args:
+        engine: an open engine.
+        wanted: of the results.
+    """
+
+    def __init__(self, engine: Engine, wanted: Wanted) -> None:
+        self._engine, self._wanted = engine, wanted
+
+    def read(self, task: Task) -> Reel:
+        path, most = task.source.path, self._wanted.max_pixels
+        header = read_header(path, max_pixels=most)
+        loop = read_loops(path, max_pixels=most)
+        return Reel(path=path, header=header, frames=read_frames(path, max_pixels=most), loop=loop)
+
+    def infer(self, loaded: Reel) -> FramesResult:
+        first = next(loaded.frames, None)
+        if first is None:
+            raise ImageError(f"{loaded.path} has no frame that can be read: get a whole copy")
+        made = enlarge(self._engine, first.picture, self._wanted.enlarging)
+        result = FramesResult(
+            width=made.layout.width,
+            height=made.layout.height,
+            rows=iter(()),
+            header=loaded.header,
+            loop=loaded.loop,
+            warnings=list(made.warnings),
+        )
+        result.rows = self._all_rows(loaded, first, made, result)
+        return result
+
+    def _all_rows(self, reel: Reel, frame: Frame | None, made: Enlarged, result: FramesResult) -> Iterator[Pixels]:
+        while frame is not None:
+            # Before its rows: the writer looks here when it has seen the first of them.
+            result.made.append(MadeFrame(layout=made.layout, metadata=made.metadata, duration_ms=frame.duration_ms))
+            yield from made.rows
+            frame = next(reel.frames, None)
+            if frame is not None:
+                made = enlarge(self._engine, frame.picture, self._wanted.enlarging)
+
+    def write(self, task: Task, result: FramesResult, rows: Iterator[Pixels]) -> None:
+        if result.header.moving:
+            self._write_animation(task.target, result, rows)
+        else:
+            self._write_pages(task.target, result, rows)
+
+    def _write_animation(self, target: Path, result: FramesResult, rows: Iterator[Pixels]) -> None:
+        block, rest = _first(rows)
+        frame = result.made.popleft()
+        result.warnings += unheld_warnings(target, frame.metadata)
+        saving = self._wanted.saving
+        with open_animation(target, frame.layout, frame.metadata, saving, loop=result.loop) as writer:
+            while True:
+                pixels = one_array(_of_one(block, rest, frame.layout.height))
+                writer.add(pixels, frame.duration_ms)
+                block = next(rest, None)
+                if block is None:
+                    return
+                frame = result.made.popleft()
+
+    def _write_pages(self, target: Path, result: FramesResult, rows: Iterator[Pixels]) -> None:
+        block, rest = _first(rows)
+        with open_pages(target, self._wanted.saving) as pages:
+            while block is not None:
+                frame = result.made.popleft()
+                writer = pages.page(frame.layout, frame.metadata)
+                for part in _of_one(block, rest, frame.layout.height):
+                    writer.write(part)
+                block = next(rest, None)
+
+
+def _first(rows: Iterator[Pixels]) -> tuple[Pixels | None, Iterator[Pixels]]:
+    return next(rows, None), rows
+
+
+def _of_one(block: Pixels | None, rest: Iterator[Pixels], height: int) -> Iterator[Pixels]:
+    """The rows of one frame, of which the first block has been taken already."""
+    seen = 0
+    while block is not None:
+        yield block
+        seen += len(block)
+        if seen >= height:
+            return
+        block = next(rest, None)

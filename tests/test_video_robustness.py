@@ -1,0 +1,334 @@
+"""Video: interrupted, killed, damaged or without room, nothing that was there is lost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+av = pytest.importorskip("av")
+
+from efdn.errors import EngineError, OutputError, VideoError  # noqa: E402
+from engines.video import libav  # noqa: E402
+from engines.video.channel import Abandoned, Channel  # noqa: E402
+from engines.video.pipeline import run_pipeline  # noqa: E402
+from engines.video.reader import Portion  # noqa: E402
+from engines.video.upscaling import upscale_video  # noqa: E402
+from engines.video.writer import VideoWriter  # noqa: E402
+from tests.video_samples import QUICK, Pixels, moving, read_clip, repeat4, write_clip  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
+
+
+def near(found: list[Fraction], expected: list[Fraction]) -> bool:
+    """Whether times are the same but for the rounding of Matroska's milliseconds."""
+    return all(abs(a - b) <= Fraction(1, 1000) for a, b in zip(found, expected, strict=True))
+
+
+class StoppingAt:
+    """A network that raises at one frame."""
+
+    def __init__(self, number: int, error: BaseException) -> None:
+        self.number, self.error, self.count = number, error, 0
+
+    def __call__(self, frame: Pixels) -> Pixels:
+        self.count += 1
+        if self.count == self.number:
+            raise self.error
+        return repeat4(frame)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".mov"])
+def test_ctrl_c_keeps_what_was_done_under_another_name(tmp_path: Path, ending: str) -> None:
+    source = write_clip(tmp_path / "in.mp4", audio="aac")
+    target = tmp_path / f"out{ending}"
+    target.write_bytes(b"older")
+    summary = upscale_video(source, target, StoppingAt(6, KeyboardInterrupt()), QUICK)
+    partial = tmp_path / f"out.partial{ending}"
+    assert (summary.path, summary.frames, summary.interrupted) == (partial, 5, True)
+    before, after = read_clip(source), read_clip(partial)
+    moved = after.times[0] - before.times[0]
+    assert near([time - moved for time in after.times], before.times[:5])
+    assert after.packets["audio"][-1][0] <= 2 * before.times[5] + moved
+    assert target.read_bytes() == b"older"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["in.mp4", target.name, partial.name])
+
+
+def test_ctrl_c_before_the_first_frame_leaves_nothing(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "in.mp4")
+    summary = upscale_video(source, tmp_path / "out.mp4", StoppingAt(1, KeyboardInterrupt()), QUICK)
+    assert (summary.path, summary.frames, summary.interrupted) == (None, 0, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_ctrl_c_in_the_report_counts_too(tmp_path: Path) -> None:
+    def report(progress: object) -> None:
+        raise KeyboardInterrupt
+
+    source = write_clip(tmp_path / "in.mp4")
+    summary = upscale_video(source, tmp_path / "out.mp4", repeat4, QUICK, report)
+    assert summary.interrupted
+    assert threading.active_count() == 1
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from engines.video.upscaling import upscale_video
+from tests.video_samples import QUICK, repeat4
+count = 0
+def upscale(frame):
+    global count
+    count += 1
+    if count == 100:
+        import time
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return repeat4(frame)
+upscale_video(Path(sys.argv[1]), Path(sys.argv[2]), upscale, QUICK)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL on Windows")
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_what_was_written_before_a_kill_can_be_played(tmp_path: Path, ending: str) -> None:
+    """Of 99 frames at 25 a second, what is lost is about a second; the encoder holds none back at this preset."""
+    source = write_clip(tmp_path / "in.mp4", pts=range(0, 512 * 110, 512), frames=moving(110), audio="aac")
+    target = tmp_path / f"out{ending}"
+    target.write_bytes(b"older")
+    result = subprocess.run([sys.executable, "-c", KILLED, str(source), str(target)], cwd=ROOT, check=False)
+    assert result.returncode == -9
+    (temporary,) = tmp_path.glob(f".efdn-*{ending}")
+    before, after = read_clip(source), read_clip(temporary)
+    assert 60 <= len(after.times) <= 99
+    moved = after.times[0] - before.times[0]
+    assert near([time - moved for time in after.times], before.times[: len(after.times)])
+    assert len(after.packets["audio"]) > 50
+    assert target.read_bytes() == b"older"
+
+
+@pytest.mark.parametrize("number", [1, 6, 12])
+def test_an_error_of_the_network_leaves_the_older_result(tmp_path: Path, number: int) -> None:
+    source = write_clip(tmp_path / "in.mp4")
+    (tmp_path / "out.mp4").write_bytes(b"older")
+    with pytest.raises(EngineError, match="no memory"):
+        upscale_video(source, tmp_path / "out.mp4", StoppingAt(number, EngineError("no memory")), QUICK)
+    assert (tmp_path / "out.mp4").read_bytes() == b"older"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+    assert threading.active_count() == 1
+
+
+@pytest.mark.parametrize("wrong", [lambda frame: frame[..., :2], lambda frame: frame.astype(np.float32)])
+def test_results_of_the_wrong_size_or_type_are_refused(tmp_path: Path, wrong: object) -> None:
+    source = write_clip(tmp_path / "in.mp4")
+    with pytest.raises(VideoError, match=r"expected upscaled frames of \(24, 32, 3\) uint8, got"):
+        upscale_video(source, tmp_path / "out.mp4", wrong, QUICK)  # type: ignore[arg-type]
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from efdn.errors import OutputError
+from engines.video.upscaling import upscale_video
+from tests.video_samples import QUICK, repeat4
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    upscale_video(Path(sys.argv[1]), Path(sys.argv[2]), repeat4, QUICK)
+except OutputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of file sizes on Windows")
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_without_room_the_older_result_stays_and_the_new_one_goes(tmp_path: Path, ending: str) -> None:
+    """A limit on the size of files stands in for a full disk: the system refuses to write more."""
+    source, target = write_clip(tmp_path / "in.mp4"), tmp_path / f"out{ending}"
+    target.write_bytes(b"older")
+    result = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(source), str(target)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout == f"cannot write {target}: file too large\n"
+    assert target.read_bytes() == b"older"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["in.mp4", target.name])
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_a_truncated_source_gives_what_decodes_and_tells_what_is_lost(tmp_path: Path, ending: str) -> None:
+    front = {"movflags": "faststart"} if ending == ".mp4" else {}
+    source = write_clip(
+        tmp_path / f"in{ending}",
+        pts=range(0, 1600, 40),
+        time_base=Fraction(1, 1000),
+        frames=moving(40),
+        container_options=front,
+        options={"x264-params": "keyint=5"},
+    )
+    content = source.read_bytes()
+    source.write_bytes(content[: len(content) * 6 // 10])
+    summary = upscale_video(source, tmp_path / "out.mp4", repeat4, QUICK)
+    assert 10 <= summary.frames < 35
+    assert abs(summary.frames + summary.frames_lost - 40) <= 2
+    assert len(read_clip(tmp_path / "out.mp4").frames) == summary.frames
+    (warning,) = summary.warnings
+    assert "damaged or cut off" in warning
+    assert f"{summary.frames_lost} frames are lost" in warning
+
+
+def test_broken_packets_lose_frames_but_not_the_video(tmp_path: Path) -> None:
+    source = write_clip(
+        tmp_path / "in.mkv",
+        pts=range(0, 800, 40),
+        time_base=Fraction(1, 1000),
+        frames=moving(20, 64, 48),
+        codec="mjpeg",
+        pixel_format="yuvj444p",
+    )
+    with av.open(str(source)) as container:
+        sizes = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    content = source.read_bytes()
+    for broken in (sizes[4], sizes[11]):
+        content = content.replace(broken, bytes(len(broken)))
+    source.write_bytes(content)
+    summary = upscale_video(source, tmp_path / "out.mp4", repeat4, QUICK)
+    assert (summary.frames, summary.frames_lost) == (18, 2)
+    assert "2 frames are lost" in summary.warnings[-1]
+    after = read_clip(tmp_path / "out.mp4").times
+    assert after == [Fraction(at, 25) for at in range(20) if at not in (4, 11)]
+
+
+def test_frames_that_the_decoder_patched_up_are_told(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "in.mp4", frames=moving(12, 64, 48), options={"x264-params": "keyint=4"})
+    with av.open(str(source)) as container:
+        packet = [bytes(packet) for packet in container.demux(video=0) if packet.size][5]
+    source.write_bytes(source.read_bytes().replace(packet[-40:], bytes(40)))
+    summary = upscale_video(source, tmp_path / "out.mp4", repeat4, QUICK)
+    assert summary.frames == 12
+    assert "damaged and were patched up" in summary.warnings[0]
+
+
+def test_nothing_that_decodes_is_an_error(tmp_path: Path) -> None:
+    source = write_clip(
+        tmp_path / "in.mkv", pts=range(0, 480, 40), time_base=Fraction(1, 1000), codec="ffv1", pixel_format="yuv444p"
+    )
+    with av.open(str(source)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    content = source.read_bytes()
+    for packet in packets:
+        content = content.replace(packet, bytes(len(packet)))
+    source.write_bytes(content)
+    with pytest.raises(VideoError, match="no frame of it can be decoded"):
+        upscale_video(source, tmp_path / "out.mp4", repeat4, QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+
+
+def test_frames_behind_the_end_are_an_error(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "in.mp4")
+    with pytest.raises(VideoError, match="has 12 frames, none from 40 on"):
+        upscale_video(source, tmp_path / "out.mp4", repeat4, replace(QUICK, frames=(40, None)))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_odd_names_are_files_and_no_protocols(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "in.mp4")
+    strange = source.rename(
+        tmp_path / ("größe %03d 日本.mp4" if sys.platform == "win32" else "http:größe %03d 日本.mp4")
+    )
+    summary = upscale_video(strange, tmp_path / "größe's x4.mp4", repeat4, QUICK)
+    assert summary.frames == 12
+
+
+def test_an_encoder_that_swallows_frames_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(VideoWriter, "_closed", lambda writer, packets: packets[:-1])
+    source = write_clip(tmp_path / "in.mp4", options={"bf": "2"})
+    with pytest.raises(VideoError, match="made 11 frames of 12"):
+        upscale_video(source, tmp_path / "out.mp4", repeat4, replace(QUICK, preset="veryfast"))
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_missing_pyav_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from efdn.errors import MissingExtraError
+
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingExtraError, match=r"Upscaling video needs av.*\[video\]"):
+        libav.load()
+
+
+def test_a_slow_side_bounds_what_waits() -> None:
+    channel: Channel[int] = Channel(3)
+    put: list[int] = []
+
+    def fill() -> None:
+        for number in range(50):
+            channel.put(number)
+            put.append(number)
+        channel.end()
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    taken = []
+    for number in channel:
+        assert len(put) <= number + 1 + 3 + 1  # Taken, waiting, and one on the way.
+        taken.append(number)
+        time.sleep(0.0005)
+    thread.join()
+    assert taken == list(range(50))
+
+
+def test_whoever_abandons_a_queue_frees_the_other_side() -> None:
+    channel: Channel[int] = Channel(1)
+    channel.put(1)
+    thread = threading.Timer(0.05, channel.abandon, [OutputError("full")])
+    thread.start()
+    with pytest.raises(Abandoned) as ended:
+        channel.put(2)
+    thread.join()
+    assert isinstance(ended.value.__cause__, OutputError)
+    with pytest.raises(OutputError):
+        list(channel)
+
+
+def test_errors_of_reading_and_writing_reach_the_caller() -> None:
+    def broken() -> Iterator[Portion]:
+        yield Portion(pixels=np.zeros((2, 2, 3), np.uint8))
+        raise VideoError("reading")
+
+    class Broken:
+        closed = finished = False
+
+        def write(self, portion: object, upscaled: object) -> None:
+            raise OutputError("writing")
+
+        def finish(self) -> None:
+            self.finished = True
+
+        def close(self) -> None:
+            self.closed = True
+
+    class Patient(Broken):
+        def write(self, portion: object, upscaled: object) -> None:
+            pass
+
+    for sink, error in ((Patient(), VideoError), (Broken(), OutputError)):
+
+        def slowly(frame: Pixels) -> Pixels:
+            time.sleep(0.01)
+            return frame
+
+        portions = broken() if error is VideoError else iter([Portion(pixels=np.zeros((2, 2, 3), np.uint8))] * 9)
+        with pytest.raises(error):
+            run_pipeline(portions, slowly, sink)
+        assert (sink.closed, sink.finished) == (True, False)
+    assert threading.active_count() == 1
