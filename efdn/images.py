@@ -32,6 +32,7 @@ SAVE_OPTIONS: dict[str, dict[str, object]] = {
     "WEBP": {"lossless": True, "quality": 60, "method": 4},
 }
 
+
 @dataclass(frozen=True, kw_only=True)
 class Photo:
     """A picture in memory.
@@ -111,7 +112,7 @@ def _refuse_what_would_be_lost(path: Path, stored: Stored) -> None:
     elif "palette" in stored.kind:
         what = "a palette"
     elif layout.alpha:
-        what = "an alpha channel"
+        what = "a transparent colour" if "transparent colour" in stored.kind else "an alpha channel"
     elif layout.color.value == "CMYK":
         what = "CMYK colours"
     else:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import struct
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import IFDRational
 
-from efdn.pictures.picture import Color, Layout, Metadata, Pixels
+from efdn.pictures.formats import FORMATS
+from efdn.pictures.picture import NOTHING, Color, Layout, Metadata, Pixels
+from efdn.pictures.rows import DEFAULT_SAVING, SaveOptions
+from efdn.pictures.writing import open_writer
 
 XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF>día</rdf:RDF></x:xmpmeta>'.encode()
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
@@ -106,3 +110,29 @@ LAYOUTS = [
     for bits in (1, 8, 16)
     if bits > 1 or (color is Color.GRAY and not alpha)
 ]
+
+RGB = Layout(width=61, height=43, color=Color.RGB)
+ENDINGS = [known.endings[0] for known in FORMATS]
+
+
+def write(
+    path: Path,
+    pixels: Pixels,
+    layout: Layout,
+    metadata: Metadata = NOTHING,
+    options: SaveOptions = DEFAULT_SAVING,
+    rows: int = 7,
+) -> None:
+    """Writes a picture, some rows at a time."""
+    with open_writer(path, layout, metadata, options) as writer:
+        for top in range(0, len(pixels), rows):
+            writer.write(pixels[top : top + rows])
+
+
+def with_pillow(path: Path) -> Pixels:
+    """(H, W, C) as Pillow reads it; 1 bit as 0 and 255."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image)
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
+    return pixels.reshape(*pixels.shape[:2], -1)

@@ -9,15 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from efdn.errors import ImageError
 from efdn.pictures.frames import read_frames
 from efdn.pictures.header import read_header
 from efdn.pictures.reading import read_picture
-from tests import picture_samples as samples
+from tests import picture_parts as parts
+from tests import picture_samples_png as png
 from tests.picture_samples import KINDS, SAMPLES
 
 LIMIT = 10_000
@@ -30,7 +33,7 @@ MOST_BYTES = 8 << 20
 
 
 def damaged(content: bytes, random: Random) -> bytes:
-    """A file cut off anywhere, or with some bytes changed, removed or put in; the beginning more often than the rest."""
+    """A file cut off anywhere, or with some bytes changed, removed or put in; most often near the beginning."""
     data = bytearray(content)
     if random.random() < 0.25:
         return bytes(data[: random.randrange(len(data))])
@@ -63,7 +66,7 @@ def cases(kind: str, folder: Path, count: int) -> Iterator[Path]:
     for number in range(count):
         random = Random(f"{kind} {number}")
         data = damaged(content, random)
-        is_png = content.startswith(samples.PNG_SIGNATURE)
+        is_png = content.startswith(png.PNG_SIGNATURE)
         path.write_bytes(with_sound_check_sums(data) if is_png and random.random() < 0.8 else data)
         yield path
 
@@ -74,8 +77,12 @@ def read_or_refuse(path: Path) -> bool:
         picture = read_picture(path, max_pixels=LIMIT)
         frames = [frame.picture.layout for frame in read_frames(path, max_pixels=LIMIT)]
     except ImageError as error:
-        assert "\n" not in str(error)
-        assert str(path) in str(error)
+        message = str(error)
+    else:
+        message = ""
+    if message:
+        assert str(path) in message
+        assert "\n" not in message
         return False
     assert picture.header is not None
     assert {picture.header.layout, *frames} == {picture.layout}
@@ -132,8 +139,8 @@ def bombs() -> dict[str, bytes]:
     entries = ((256, 4, side), (257, 4, side), (258, 3, 8), (262, 3, 1), (273, 4, 8), (279, 4, 9), (339, 3, 1))
     ifd = b"".join(struct.pack("<HHII", tag, code, 1, value) for tag, code, value in entries)
     tiff = b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + ifd + bytes(4)
-    png = samples.packed_png(side, side, 16, 6, [b"\0"])
-    return {"png": png, "jpeg": jpeg, "webp": webp, "bmp": bmp, "tiff": tiff, "gif": bytes(gif)}
+    deep = png.packed_png(side, side, 16, 6, [b"\0"])
+    return {"png": deep, "jpeg": jpeg, "webp": webp, "bmp": bmp, "tiff": tiff, "gif": bytes(gif)}
 
 
 @pytest.mark.parametrize("kind", bombs())
@@ -160,9 +167,34 @@ def test_an_avif_that_announces_too_much_is_refused(tmp_path: Path) -> None:
         read_header(tmp_path / "bomb.avif", max_pixels=LIMIT)
 
 
+def test_an_avif_whose_stream_is_larger_than_announced_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.avif"
+    content = bytearray(imagecodecs.avif_encode(np.zeros((1100, 1200, 3), np.uint8), speed=10))
+    assert len(content) < 1000
+    path.write_bytes(content)
+    assert read_picture(path, max_pixels=2_000_000).layout.side == (1100, 1200)
+    struct.pack_into(">II", content, content.index(b"ispe") + 8, 23, 17)
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match="1200x1100 pixels, more than the limit"):
+        read_header(path, max_pixels=LIMIT)
+
+
+def test_a_moving_avif_whose_stream_is_larger_than_announced_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.avif"
+    frames = [Image.new("RGB", (1200, 1100), (value, 0, 0)) for value in (0, 99)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], speed=10)
+    assert len(list(read_frames(path, max_pixels=2_000_000))) == 2
+    content = path.read_bytes().replace(
+        struct.pack(">II", 1200 << 16, 1100 << 16), struct.pack(">II", 23 << 16, 17 << 16)
+    )
+    path.write_bytes(content.replace(struct.pack(">II", 1200, 1100), struct.pack(">II", 23, 17)))
+    with pytest.raises(ImageError, match="1200x1100 pixels, more than the limit"):
+        read_header(path, max_pixels=LIMIT)
+
+
 def test_strips_that_inflate_beyond_their_size_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.tif"
-    tifffile.imwrite(path, samples.gradient(3), photometric="rgb", compression="zlib", metadata=None)
+    tifffile.imwrite(path, parts.gradient(3), photometric="rgb", compression="zlib", metadata=None)
     bomb = zlib.compress(bytes(50 << 20))
     with tifffile.TiffFile(path, mode="r+") as file:
         page = file.pages.first
@@ -215,4 +247,4 @@ def test_an_apng_frame_outside_of_the_picture_is_refused(tmp_path: Path) -> None
     (tmp_path / "frames.png").write_bytes(with_sound_check_sums(bytes(changed)))
     with pytest.raises(ImageError, match="a frame lies outside of the picture"):
         list(read_frames(tmp_path / "frames.png", max_pixels=LIMIT))
-    assert np.array_equal(read_picture(tmp_path / "frames.png", max_pixels=LIMIT).pixels, samples.gradient(3))
+    assert np.array_equal(read_picture(tmp_path / "frames.png", max_pixels=LIMIT).pixels, parts.gradient(3))

@@ -18,8 +18,11 @@ from efdn.pictures import exif as exif_data
 from efdn.pictures.metadata import enlarged
 from efdn.pictures.picture import Metadata
 from efdn.pictures.reading import read_picture
+from tests import picture_parts as parts
 from tests import picture_samples as samples
-from tests.picture_samples import HEIGHT, KINDS, WIDTH, XMP
+from tests import picture_samples_png as png
+from tests.picture_parts import HEIGHT, WIDTH, XMP
+from tests.picture_samples import KINDS
 
 LIMIT = 10_000
 
@@ -30,7 +33,7 @@ def metadata_of(path: Path) -> Metadata:
 
 def png_with(tmp_path: Path, *chunks: tuple[bytes, bytes]) -> Path:
     path = tmp_path / "picture.png"
-    path.write_bytes(samples.insert_png_chunks(KINDS["png-rgb8"](tmp_path).read_bytes(), *chunks))
+    path.write_bytes(png.insert_png_chunks(KINDS["png-rgb8"](tmp_path).read_bytes(), *chunks))
     return path
 
 
@@ -43,8 +46,8 @@ def tags_of(exif: bytes) -> tuple[Image.Exif, dict[int, object]]:
 
 def test_jpeg_keeps_profile_exif_xmp_dpi_and_comment(tmp_path: Path) -> None:
     found = metadata_of(KINDS["jpeg-exif-xmp-icc-dpi"](tmp_path))
-    assert found.icc_profile == samples.icc_profile()
-    assert found.exif == samples.exif(dpi=300)
+    assert found.icc_profile == parts.icc_profile()
+    assert found.exif == parts.exif(dpi=300)
     assert found.xmp == XMP
     assert found.dpi == (300, 300)
     assert found.comment == b"a comment"
@@ -52,12 +55,12 @@ def test_jpeg_keeps_profile_exif_xmp_dpi_and_comment(tmp_path: Path) -> None:
 
 def test_webp_keeps_profile_exif_and_xmp(tmp_path: Path) -> None:
     found = metadata_of(KINDS["webp-lossless"](tmp_path))
-    assert (found.icc_profile, found.exif, found.xmp) == (samples.icc_profile(), samples.exif(), XMP)
+    assert (found.icc_profile, found.exif, found.xmp) == (parts.icc_profile(), parts.exif(), XMP)
 
 
 def test_avif_keeps_profile_exif_and_xmp_upright(tmp_path: Path) -> None:
     found = metadata_of(KINDS["avif-rotated-exif-xmp-icc"](tmp_path))
-    assert (found.icc_profile, found.xmp, found.dpi) == (samples.icc_profile(), XMP, (300, 300))
+    assert (found.icc_profile, found.xmp, found.dpi) == (parts.icc_profile(), XMP, (300, 300))
     assert found.exif is not None
     main, details = tags_of(found.exif)
     assert main.get(0x0112, 1) == 1
@@ -66,7 +69,7 @@ def test_avif_keeps_profile_exif_and_xmp_upright(tmp_path: Path) -> None:
 
 def test_tiff_keeps_profile_xmp_dpi_and_the_tags_that_exif_knows(tmp_path: Path) -> None:
     found = metadata_of(KINDS["tiff-exif-xmp-icc-dpi"](tmp_path))
-    assert (found.icc_profile, found.xmp, found.dpi) == (samples.icc_profile(), XMP, (300, 300))
+    assert (found.icc_profile, found.xmp, found.dpi) == (parts.icc_profile(), XMP, (300, 300))
     assert found.exif is not None
     main, _ = tags_of(found.exif)
     assert (main[0x010F], main[0x0131]) == ("Maker", "a program")
@@ -78,7 +81,7 @@ def test_tiff_keeps_its_exif_and_gps_directories(tmp_path: Path, big_endian: boo
     info = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"MM" if big_endian else b"II")
     info[0x8769] = {0x9003: "2024:01:02 03:04:05", 0x829A: TiffImagePlugin.IFDRational(1, 60)}
     info[0x8825] = {1: "N"}
-    Image.fromarray(samples.gradient(3)).save(tmp_path / "photo.tif", tiffinfo=info)
+    Image.fromarray(parts.gradient(3)).save(tmp_path / "photo.tif", tiffinfo=info)
     found = metadata_of(tmp_path / "photo.tif").exif
     assert found is not None
     main, details = tags_of(found)
@@ -92,7 +95,7 @@ def test_png_keeps_its_chunks_raw_and_in_order(tmp_path: Path) -> None:
     primaries, depth = (b"cHRM", struct.pack(">8I", *range(31270, 31278))), (b"cICP", bytes((9, 16, 0, 1)))
     xmp = (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP)
     other = (b"iTXt", b"Title\0\0\0de\0Titel\0" + b"ein Bild")
-    profile = (b"iCCP", b"ICC\0\0" + zlib.compress(samples.icc_profile()))
+    profile = (b"iCCP", b"ICC\0\0" + zlib.compress(parts.icc_profile()))
     path = png_with(
         tmp_path,
         gamma,
@@ -103,12 +106,12 @@ def test_png_keeps_its_chunks_raw_and_in_order(tmp_path: Path) -> None:
         xmp,
         other,
         profile,
-        (b"eXIf", samples.exif()),
+        (b"eXIf", parts.exif()),
         (b"bKGD", b"\0\0"),
     )
     found = metadata_of(path)
     assert found.png_chunks == (gamma, text, packed, primaries, depth, other)
-    assert (found.xmp, found.icc_profile, found.exif) == (XMP, samples.icc_profile(), samples.exif())
+    assert (found.xmp, found.icc_profile, found.exif) == (XMP, parts.icc_profile(), parts.exif())
 
 
 def test_a_compressed_xmp_packet_is_read(tmp_path: Path) -> None:
@@ -118,7 +121,7 @@ def test_a_compressed_xmp_packet_is_read(tmp_path: Path) -> None:
 
 def test_chunks_behind_the_pixels_count_too(tmp_path: Path) -> None:
     content = KINDS["png-rgb8"](tmp_path).read_bytes()
-    late = samples.png_chunk(b"eXIf", samples.exif(1, dpi=144)) + content[-12:]
+    late = png.png_chunk(b"eXIf", parts.exif(1, dpi=144)) + content[-12:]
     (tmp_path / "late.png").write_bytes(content[:-12] + late)
     assert metadata_of(tmp_path / "late.png").dpi == (144, 144)
 
@@ -158,7 +161,7 @@ def test_dpi_of_png_bmp_and_tiff(tmp_path: Path) -> None:
     assert metadata_of(png_with(tmp_path, (b"pHYs", struct.pack(">IIB", 1, 1, 0)))).dpi is None
     assert metadata_of(KINDS["bmp-alpha"](tmp_path)).dpi == (300.0, 300.0)
     metric = tmp_path / "metric.tif"
-    tifffile.imwrite(metric, samples.gradient(3), photometric="rgb", resolution=(100, 50), resolutionunit=3)
+    tifffile.imwrite(metric, parts.gradient(3), photometric="rgb", resolution=(100, 50), resolutionunit=3)
     assert metadata_of(metric).dpi == (254, 127)
 
 
@@ -168,14 +171,14 @@ def test_dpi_that_no_file_says_is_not_invented(tmp_path: Path) -> None:
 
 
 def test_a_bmp_keeps_its_profile(tmp_path: Path) -> None:
-    pixels = np.dstack([samples.gradient(3), samples.opacity()])
-    (tmp_path / "profile.bmp").write_bytes(samples.bmp_with_alpha(pixels, samples.icc_profile()))
-    assert metadata_of(tmp_path / "profile.bmp").icc_profile == samples.icc_profile()
+    pixels = np.dstack([parts.gradient(3), parts.opacity()])
+    (tmp_path / "profile.bmp").write_bytes(samples.bmp_with_alpha(pixels, parts.icc_profile()))
+    assert metadata_of(tmp_path / "profile.bmp").icc_profile == parts.icc_profile()
 
 
 def test_a_profile_in_several_segments_is_put_together(tmp_path: Path) -> None:
     profile = np.random.default_rng(0).bytes(150_000)
-    Image.fromarray(samples.gradient(3)).save(tmp_path / "long.jpg", icc_profile=profile)
+    Image.fromarray(parts.gradient(3)).save(tmp_path / "long.jpg", icc_profile=profile)
     assert metadata_of(tmp_path / "long.jpg").icc_profile == profile
 
 
@@ -190,9 +193,9 @@ def test_unusual_colours_of_avif_become_a_chunk_that_says_them(tmp_path: Path) -
 
 @pytest.mark.parametrize("orientation", [3, 6])
 def test_turning_resets_the_tag_in_exif_and_xmp_and_drops_the_thumbnail(tmp_path: Path, orientation: int) -> None:
-    stored = Image.fromarray(samples.turned(samples.gradient(3), orientation))
+    stored = Image.fromarray(parts.turned(parts.gradient(3), orientation))
     thumbnail = b"\xff\xd8 thumbnail \xff\xd9"
-    exif = samples.exif(orientation, thumbnail=thumbnail)
+    exif = parts.exif(orientation, thumbnail=thumbnail)
     xmp = XMP.replace(b'Orientation="1"', b'Orientation="%d"' % orientation)
     assert xmp != XMP
     stored.save(tmp_path / "photo.jpg", exif=b"Exif\0\0" + exif, xmp=xmp)
@@ -207,7 +210,7 @@ def test_turning_resets_the_tag_in_exif_and_xmp_and_drops_the_thumbnail(tmp_path
 
 
 def test_a_turned_picture_swaps_its_two_resolutions(tmp_path: Path) -> None:
-    stored = Image.fromarray(samples.turned(samples.gradient(3), 6))
+    stored = Image.fromarray(parts.turned(parts.gradient(3), 6))
     exif = Image.Exif()
     exif[0x0112], exif[0x011A], exif[0x011B], exif[0x0128] = 6, 300, 150, 2
     stored.save(tmp_path / "photo.png", exif=exif)
@@ -227,7 +230,7 @@ def test_broken_exif_is_left_out_with_a_warning_and_the_picture_is_read(tmp_path
 
 def test_xmp_in_utf_16_becomes_utf_8(tmp_path: Path) -> None:
     text = XMP.decode().removeprefix("\ufeff")
-    Image.fromarray(samples.gradient(3)).save(tmp_path / "wide.webp", xmp=text.encode("utf-16"))
+    Image.fromarray(parts.gradient(3)).save(tmp_path / "wide.webp", xmp=text.encode("utf-16"))
     assert metadata_of(tmp_path / "wide.webp").xmp == text.encode()
 
 
@@ -248,7 +251,7 @@ def test_enlarged_metadata_keeps_the_size_in_inches(tmp_path: Path) -> None:
 
 
 def test_sizes_beyond_16_bits_and_fractions_of_a_factor_are_held() -> None:
-    metadata = Metadata(exif=samples.exif(dpi=72), dpi=(72, 72))
+    metadata = Metadata(exif=parts.exif(dpi=72), dpi=(72, 72))
     after = enlarged(metadata, factor=2.5, width=70_000, height=80_000)
     assert after.dpi == (180, 180)
     assert after.exif is not None
@@ -273,7 +276,7 @@ def test_enlarging_nothing_gives_nothing() -> None:
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 255)), max_size=12), st.integers(0, 500))
 @settings(max_examples=400)
 def test_damaged_exif_is_enlarged_and_turned_without_an_error(changes: list[tuple[int, int]], cut: int) -> None:
-    exif = bytearray(samples.exif(6, thumbnail=b"\xff\xd8 thumbnail \xff\xd9"))
+    exif = bytearray(parts.exif(6, thumbnail=b"\xff\xd8 thumbnail \xff\xd9"))
     for at, value in changes:
         exif[at % len(exif)] = value
     damaged = bytes(exif[: len(exif) - cut % len(exif)])

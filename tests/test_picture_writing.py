@@ -1,15 +1,12 @@
-"""Writing pictures: what comes back, and that nothing half-written is left."""
+"""Writing pictures: what comes back, pixel by pixel, and in how much memory."""
 
 from __future__ import annotations
 
-import errno
 import io
 import tracemalloc
 import zlib
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -21,44 +18,22 @@ from PIL import Image
 
 from efdn.errors import OutputError
 from efdn.pictures.compression import RowBlocks, deflate
-from efdn.pictures.formats import FORMATS, check_fits
-from efdn.pictures.picture import NOTHING, Color, Layout, Metadata, Picture, Pixels
+from efdn.pictures.formats import check_fits
+from efdn.pictures.picture import Color, Layout, Metadata, Picture, Pixels
 from efdn.pictures.png_writer import paeth
 from efdn.pictures.rows import DEFAULT_SAVING, SaveOptions
 from efdn.pictures.tiff_writer import TiffEncoder
 from efdn.pictures.writing import open_writer, write_picture
 from tests.picture_writing_samples import (
-    ARTIST,
-    EXIF_IFD,
-    EXPOSURE_TIME,
-    GPS_IFD,
-    LATITUDE,
+    ENDINGS,
     LAYOUTS,
-    MAKER_NOTE,
-    MODEL,
-    XMP,
-    big_endian_exif,
-    exif,
+    RGB,
     full_metadata,
     pixels_of,
     rgb_profile,
+    with_pillow,
+    write,
 )
-
-RGB = Layout(width=61, height=43, color=Color.RGB)
-ENDINGS = [known.endings[0] for known in FORMATS]
-
-
-def write(
-    path: Path,
-    pixels: Pixels,
-    layout: Layout,
-    metadata: Metadata = NOTHING,
-    options: SaveOptions = DEFAULT_SAVING,
-    rows: int = 7,
-) -> None:
-    with open_writer(path, layout, metadata, options) as writer:
-        for top in range(0, len(pixels), rows):
-            writer.write(pixels[top : top + rows])
 
 
 def fits(ending: str, layout: Layout) -> bool:
@@ -67,14 +42,6 @@ def fits(ending: str, layout: Layout) -> bool:
     except OutputError:
         return False
     return True
-
-
-def with_pillow(path: Path) -> Pixels:
-    with Image.open(path) as image:
-        pixels = np.asarray(image)
-    if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8) * np.uint8(255)
-    return pixels.reshape(*pixels.shape[:2], -1)
 
 
 def with_others(path: Path) -> Pixels:
@@ -184,118 +151,6 @@ def test_rows_in_any_number_give_blocks_of_one_height(counts: list[int], height:
     np.testing.assert_array_equal(np.concatenate(given_blocks), rows)
 
 
-# Metadata
-
-
-@pytest.fixture(params=ENDINGS)
-def with_everything(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    """A picture with one of everything, in each format, opened by Pillow."""
-    path = tmp_path / f"picture{request.param}"
-    write(path, pixels_of(RGB), RGB, full_metadata())
-    with Image.open(path) as image:
-        image.load()
-        yield image
-
-
-def test_the_profile_is_kept(with_everything: Image.Image) -> None:
-    expected = None if with_everything.format == "BMP" else rgb_profile()
-    assert with_everything.info.get("icc_profile") == expected
-
-
-def test_exif_is_kept_with_its_directories(with_everything: Image.Image) -> None:
-    if with_everything.format == "BMP":
-        return
-    found = with_everything.getexif()
-    assert (found[ARTIST], found[MODEL]) == ("Ada", "Model of some length")
-    assert float(found.get_ifd(EXIF_IFD)[EXPOSURE_TIME]) == 1 / 125
-    assert found.get_ifd(EXIF_IFD)[MAKER_NOTE] == b"secret" * 5
-    assert [float(part) for part in found.get_ifd(GPS_IFD)[LATITUDE]] == [52, 31, 12.3]
-
-
-def test_xmp_is_kept(with_everything: Image.Image) -> None:
-    if with_everything.format != "BMP":
-        assert with_everything.info["xmp"] == XMP
-
-
-def test_the_resolution_is_kept(with_everything: Image.Image) -> None:
-    if with_everything.format in ("WEBP", "AVIF"):
-        found = with_everything.getexif()
-        assert (float(found[282]), float(found[283]), found[296]) == (300, 150, 2)
-    else:
-        # Dots a metre are whole numbers: half of one is an eightieth of a dot an inch.
-        assert with_everything.info["dpi"] == pytest.approx((300, 150), abs=0.013)
-
-
-def test_text_gamma_and_comments_are_kept(with_everything: Image.Image) -> None:
-    if with_everything.format == "PNG":
-        assert with_everything.info["gamma"] == 0.45455
-        assert with_everything.info["Title"] == "A title"
-        assert with_everything.info["Comment"] == "a comment"
-    elif with_everything.format == "JPEG":
-        assert with_everything.info["comment"] == b"a comment"
-
-
-@pytest.mark.parametrize("ending", [".webp", ".avif"])
-@pytest.mark.parametrize("content", [None, big_endian_exif(), exif()])
-def test_a_resolution_without_a_place_of_its_own_goes_into_exif(ending: str, content: bytes | None) -> None:
-    path = Path("picture" + ending)
-    write(path, pixels_of(RGB), RGB, Metadata(exif=content, dpi=(72.5, 300)))
-    with Image.open(path) as image:
-        found = image.getexif()
-        assert (float(found[282]), float(found[283]), found[296]) == (72.5, 300, 2)
-        if content is not None:
-            assert float(found.get_ifd(EXIF_IFD)[EXPOSURE_TIME]) in (1 / 125, 1 / 250)
-
-
-def test_exif_of_the_other_byte_order_is_embedded_in_tiff() -> None:
-    write(Path("picture.tif"), pixels_of(RGB), RGB, Metadata(exif=big_endian_exif()))
-    with Image.open("picture.tif") as image:
-        assert image.getexif()[MODEL] == "Canon"
-        assert float(image.getexif().get_ifd(EXIF_IFD)[EXPOSURE_TIME]) == 1 / 250
-    with tifffile.TiffFile("picture.tif") as file:
-        assert file.pages.first.tags["ExifTag"].value["ExposureTime"] == (1, 250)
-
-
-@pytest.mark.parametrize(("comment", "text"), [("día".encode(), "día"), (b"d\xeda", "día"), (b"a\0b", "ab")])
-def test_a_jpegs_comment_is_a_pngs_text(comment: bytes, text: str) -> None:
-    write(Path("picture.png"), pixels_of(RGB), RGB, Metadata(comment=comment))
-    with Image.open("picture.png") as image:
-        image.load()
-        assert image.info["Comment"] == text
-
-
-def test_of_a_profile_and_srgb_a_png_gets_the_profile() -> None:
-    chunks = ((b"sRGB", b"\0"),)
-    for profile in (None, rgb_profile()):
-        write(Path("picture.png"), pixels_of(RGB), RGB, Metadata(icc_profile=profile, png_chunks=chunks))
-        content = Path("picture.png").read_bytes()
-        assert (b"sRGB" in content, b"iCCP" in content) == (profile is None, profile is not None)
-
-
-def test_what_a_jpeg_has_no_room_for_is_left_out_and_the_picture_written() -> None:
-    metadata = Metadata(xmp=b"x" * 70_000, comment=b"y" * 70_000, dpi=(1e6, 1e6))
-    write(Path("picture.jpg"), pixels_of(RGB), RGB, metadata)
-    with Image.open("picture.jpg") as image:
-        assert not {"xmp", "comment", "dpi"} & set(image.info)
-
-
-def test_a_profile_of_gray_stays_out_of_a_file_without_gray() -> None:
-    layout = replace(RGB, color=Color.GRAY)
-    profile = bytes(16) + b"GRAY" + bytes(108)
-    write(Path("picture.webp"), pixels_of(layout), layout, Metadata(icc_profile=profile))
-    with Image.open("picture.webp") as image:
-        assert "icc_profile" not in image.info
-
-
-def test_broken_exif_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"expected EXIF as a TIFF structure.*leave it out"):
-        write(tmp_path / "picture.png", pixels_of(RGB), RGB, Metadata(exif=b"rubbish"))
-    assert list(tmp_path.iterdir()) == []
-
-
-# Options
-
-
 def test_quality_changes_what_is_lossy(tmp_path: Path) -> None:
     for ending in (".jpg", ".webp", ".avif"):
         sizes = []
@@ -340,103 +195,6 @@ def test_a_picture_is_written_with_alpha_and_metadata(tmp_path: Path) -> None:
     with Image.open(tmp_path / "picture.png") as image:
         np.testing.assert_array_equal(np.asarray(image), pixels)
         assert image.info["icc_profile"] == rgb_profile()
-
-
-# Failures
-
-
-def leaves_the_old_file(folder: Path, write_to: Callable[[Path], None], ending: str, said: str) -> None:
-    """Asserts that a failure leaves nothing new, and an older file intact."""
-    path = folder / f"picture{ending}"
-    for old in (None, b"the old one"):
-        if old is not None:
-            path.write_bytes(old)
-        with pytest.raises(OutputError, match=said) as caught:
-            write_to(path)
-        assert "\n" not in str(caught.value)
-        assert [(found.name, found.read_bytes()) for found in folder.iterdir()] == (
-            [] if old is None else [(path.name, old)]
-        )
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_missing_rows_leave_nothing(tmp_path: Path, ending: str) -> None:
-    leaves_the_old_file(
-        tmp_path, lambda path: write(path, pixels_of(RGB)[:-1], RGB), ending, "expected 43 rows, got 42"
-    )
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("wrong", ["too many", "narrow", "channels", "type", "none"])
-def test_rows_that_do_not_fit_leave_nothing(tmp_path: Path, ending: str, wrong: str) -> None:
-    pixels = pixels_of(RGB)
-    rows = {
-        "too many": np.concatenate([pixels, pixels]),
-        "narrow": pixels[:, 1:],
-        "channels": pixels[..., :1],
-        "type": pixels.astype(np.uint16),
-        "none": pixels[:0],
-    }[wrong]
-
-    def write_wrong(path: Path) -> None:
-        with open_writer(path, RGB) as writer:
-            writer.write(rows)
-
-    leaves_the_old_file(tmp_path, write_wrong, ending, "expected at most 43 more rows of 61x3 uint8")
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_an_error_while_rows_are_made_leaves_nothing(tmp_path: Path, ending: str) -> None:
-    def fail(path: Path) -> None:
-        with open_writer(path, RGB) as writer:
-            writer.write(pixels_of(RGB)[:20])
-            raise OutputError("the engine died")
-
-    leaves_the_old_file(tmp_path, fail, ending, "the engine died")
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("room", [0, 100, 3000])
-def test_a_full_disk_leaves_nothing(tmp_path: Path, ending: str, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    layout = Layout(width=300, height=200, color=Color.RGB)
-    pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
-    opened = Path.open
-
-    def on_a_full_disk(path: Path, mode: str = "r", *arguments: Any, **named: Any) -> Any:
-        file = opened(path, mode, 0) if mode == "wb" else opened(path, mode, *arguments, **named)
-        return FullDisk(file, room) if path.suffix == ".part" else file
-
-    monkeypatch.setattr(Path, "open", on_a_full_disk)
-    said = "cannot write .*: no space left on device"
-    leaves_the_old_file(tmp_path, lambda path: write(path, pixels, layout), ending, said)
-
-
-class FullDisk:
-    """A file on a disk with room for some bytes only."""
-
-    def __init__(self, file: Any, room: int) -> None:
-        self._file, self._room = file, room
-
-    def write(self, data: bytes) -> int:
-        self._room -= len(data)
-        if self._room < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return int(self._file.write(data))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    def __enter__(self) -> FullDisk:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_a_missing_folder_is_said(ending: str) -> None:
-    with pytest.raises(OutputError, match=r"does not exist; create it first"):
-        write(Path(f"none/picture{ending}"), pixels_of(RGB), RGB)
 
 
 # Memory

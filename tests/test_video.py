@@ -108,6 +108,14 @@ def test_audio_and_subtitles_are_copied_byte_for_byte(tmp_path: Path) -> None:
         assert container.metadata["title"] == "A clip"
 
 
+def test_tags_of_phones_are_kept_in_mov(tmp_path: Path) -> None:
+    tags = {"com.apple.quicktime.model": "A phone", "title": "A clip"}
+    source = write_clip(tmp_path / "in.mov", metadata=tags, container_options={"movflags": "use_metadata_tags"})
+    upscale_video(source, tmp_path / "out.mov", repeat4, QUICK)
+    with av.open(str(tmp_path / "out.mov")) as container:
+        assert {key: container.metadata.get(key) for key in tags} == tags
+
+
 def spoken(packets: list[tuple[Fraction, bytes]]) -> list[tuple[Fraction, bytes]]:
     """Begins and texts of QuickTime subtitles, without the empty ones between."""
     return [(begin, content[2:]) for begin, content in packets if len(content) > 2]

@@ -214,9 +214,31 @@ def test_rgb_becomes_yuv_without_subsampling(tmp_path: Path) -> None:
     )
     seen = seen_by(source, tmp_path / "out.mp4", replace(QUICK, crf=1))
     np.testing.assert_array_equal(seen[0], picture)
+    assert upscale_video(source, tmp_path / "out.mp4", repeat4, QUICK).warnings == ("RGB becomes yuv444p",)
     after = read_clip(tmp_path / "out.mp4").frames[0]
     assert (after.format.name, int(after.colorspace)) == ("yuv444p", BT709)
     assert np.abs(to_rgb(after, "bt709", "tv").astype(int) - repeat4(picture)).mean() <= 2
+
+
+def test_interlaced_video_is_warned_of(tmp_path: Path) -> None:
+    options = {"flags": "+ildct+ilme", "x264-params": "tff=1"}
+    source = write_clip(tmp_path / "in.mp4", pts=SHORT, frames=moving(4, 64, 64), options=options)
+    assert probe_video(source).warnings[0].startswith("the video is interlaced")
+    assert upscale_video(source, tmp_path / "out.mp4", repeat4, QUICK).frames == 4
+
+
+def test_transparency_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    source = write_clip(
+        tmp_path / "in.mkv",
+        pts=range(0, 160, 40),
+        time_base=Fraction(1, 1000),
+        frames=moving(4),
+        codec="ffv1",
+        pixel_format="yuva444p",
+    )
+    summary = upscale_video(source, tmp_path / "out.mp4", repeat4, QUICK)
+    assert summary.warnings == ("the video's transparency is left out",)
+    assert read_clip(tmp_path / "out.mp4").frames[0].format.name == "yuv444p"
 
 
 QUARTERS = {

@@ -209,6 +209,31 @@ def test_broken_packets_lose_frames_but_not_the_video(tmp_path: Path) -> None:
     assert after == [Fraction(at, 25) for at in range(20) if at not in (4, 11)]
 
 
+def test_joined_recordings_go_on_where_the_clock_starts_anew(tmp_path: Path) -> None:
+    """Two recordings one after the other, of different sizes: the second's times begin at the first's begin."""
+    parts = [
+        write_clip(
+            tmp_path / f"{at}.ts", pts=range(0, 43_200, 3600), time_base=Fraction(1, 90_000), frames=frames, audio="aac"
+        )
+        for at, frames in enumerate((moving(12), moving(12, 48, 32)))
+    ]
+    source = tmp_path / "joined.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    summary = upscale_video(source, tmp_path / "out.mp4", repeat4, QUICK)
+    assert summary.frames == 24
+    assert summary.warnings == (
+        "the recording's clock starts anew 1 times: times go on from there",
+        "the video's frames change their size: all were brought to the size of the first",
+    )
+    after = read_clip(tmp_path / "out.mp4")
+    steps = [b - a for a, b in zip(after.times, after.times[1:], strict=False)]
+    assert all(Fraction(1, 50) <= step <= Fraction(1, 10) for step in steps)
+    assert {(frame.width, frame.height) for frame in after.frames} == {(128, 96)}
+    heard = [time for time, _ in after.packets["audio"]]
+    assert heard == sorted(set(heard))
+    assert abs(heard[-1] - after.times[-1]) < Fraction(1, 5)
+
+
 def test_frames_that_the_decoder_patched_up_are_told(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "in.mp4", frames=moving(12, 64, 48), options={"x264-params": "keyint=4"})
     with av.open(str(source)) as container:
@@ -236,9 +261,12 @@ def test_nothing_that_decodes_is_an_error(tmp_path: Path) -> None:
 
 def test_frames_behind_the_end_are_an_error(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "in.mp4")
-    with pytest.raises(VideoError, match="has 12 frames, none from 40 on"):
+    with pytest.raises(VideoError, match="has 12 frames, none from"):
         upscale_video(source, tmp_path / "out.mp4", repeat4, replace(QUICK, frames=(40, None)))
-    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+    plain = write_clip(tmp_path / "in.mkv", pts=range(0, 480, 40), time_base=Fraction(1, 1000))
+    with pytest.raises(VideoError, match="has 12 frames, none from"):
+        upscale_video(plain, tmp_path / "out.mp4", repeat4, replace(QUICK, frames=(12, 20)))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", "in.mp4"]
 
 
 def test_odd_names_are_files_and_no_protocols(tmp_path: Path) -> None:

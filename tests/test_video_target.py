@@ -13,8 +13,9 @@ from PIL import Image
 av = pytest.importorskip("av")
 
 from efdn.errors import ConfigError, EfdnError, OutputError, VideoError  # noqa: E402
-from engines.video.facts import VideoFacts, probe_video  # noqa: E402
+from engines.video.facts import probe_video  # noqa: E402
 from engines.video.options import VideoOptions  # noqa: E402
+from engines.video.source_facts import VideoFacts  # noqa: E402
 from engines.video.target import check_size, check_video_target, size_warning  # noqa: E402
 from engines.video.upscaling import upscale_video  # noqa: E402
 from tests.video_samples import QUICK, moving, read_clip, repeat4, write_clip  # noqa: E402

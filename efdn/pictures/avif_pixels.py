@@ -42,12 +42,10 @@ def shown_frames(
         ImageError: Pillow has no AVIF, or there are too many frames of 10 or 12 bits.
         ValueError: they are not what the boxes say; the codecs raise other kinds too.
     """
-    from PIL import features
-
-    if not features.check("avif"):
-        raise ImageError(f"{source.path} is a moving AVIF, which needs Pillow 11.3 or newer: update it")
-    from PIL.AvifImagePlugin import AvifImageFile
-
+    try:
+        from PIL.AvifImagePlugin import AvifImageFile
+    except ImportError as error:
+        raise ImageError(f"{source.path} is a moving AVIF, which needs Pillow 11.3 or newer: update it") from error
     raise_pillows_limit(layout.width * layout.height)
     # Pillow warns of damaged EXIF data; those that are sound were read before.
     content = _renamed(source.content(), boxes, b"Exif")

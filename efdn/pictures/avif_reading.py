@@ -17,6 +17,7 @@ from efdn.pictures.avif_boxes import (
     top_boxes,
 )
 from efdn.pictures.avif_pixels import shown_frames, still
+from efdn.pictures.avif_sequence import coded_sizes
 from efdn.pictures.avif_tracks import Track, tracks_in
 from efdn.pictures.metadata import LONGEST_XMP, sound
 from efdn.pictures.picture import Color, Layout, Metadata
@@ -29,6 +30,10 @@ ORIENTATIONS = {
     (2, None): 3, (2, 0): 2, (2, 1): 4, (3, None): 6, (3, 0): 7, (3, 1): 5,
 }  # fmt: skip
 """EXIF's orientation for quarter turns to the left, and then for mirroring: 0 upside down, 1 left to right."""
+
+STREAM_HEAD, SMALL_STREAM = 4096, 1 << 20
+"""Bytes of a stream in which its size is looked for, and pixels that it may have whatever the limit: tiles of a small
+picture reach beyond it."""
 
 UNSPECIFIED, BT709, SRGB_CURVE = 2, 1, 13
 
@@ -65,6 +70,7 @@ def open_avif(source: Source) -> Stored:
         alpha=look.alpha,
         bits=8 if look.bits == 8 else 16,
     )
+    _check_streams(source, meta, tracks)
     metadata, warnings = sound(_metadata(source, meta, look), source)
     durations = tracks[0].durations_ms if moving else (0.0,)
     if len(durations) > MOST_FRAMES:
@@ -145,8 +151,23 @@ def _metadata(source: Source, meta: bytes, look: _Look) -> Metadata:
     return Metadata(icc_profile=look.icc_profile, exif=exif, xmp=xmp, png_chunks=look.png_chunks)
 
 
-def _item_content(source: Source, meta: bytes, number: int) -> bytes:
-    """An item's content; of one that is absurdly long, too little of it."""
+def _check_streams(source: Source, meta: bytes, tracks: list[Track]) -> None:
+    """Refuses streams that say another size than the boxes around them, one that is too large.
+
+    Raises:
+        ImageError: see `Source.check`.
+    """
+    begins = [_item_content(source, meta, item.number, STREAM_HEAD) for item in items_in(meta) if item.kind == b"av01"]
+    for start in (start for track in tracks for start in track.chunks):
+        source.file.seek(min(start, 1 << 62))
+        begins.append(source.file.read(STREAM_HEAD))
+    for width, height in (size for begin in begins for size in coded_sizes(begin)):
+        if width * height > SMALL_STREAM:
+            source.check(width, height)
+
+
+def _item_content(source: Source, meta: bytes, number: int, most: int = LONGEST_XMP) -> bytes:
+    """The beginning of an item's content: `most` bytes of each of its parts."""
     inside, extents = extents_of(meta, number)
     data = next((box.content for box in boxes_in(meta) if box.kind == b"idat"), b"") if inside else b""
     parts: list[bytes] = []
@@ -155,5 +176,5 @@ def _item_content(source: Source, meta: bytes, number: int) -> bytes:
             parts.append(data[start : start + length])
         else:
             source.file.seek(min(start, 1 << 62))
-            parts.append(source.file.read(min(length, LONGEST_XMP)))
+            parts.append(source.file.read(min(length, most)))
     return b"".join(parts)

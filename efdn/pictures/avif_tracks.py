@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from efdn.pictures.avif_boxes import Box, all_boxes, boxes_in
 
@@ -26,6 +26,7 @@ class Track:
         loops: how often it is played; 0 is forever.
         durations_ms: of each picture.
         properties: boxes on how its pixels are to be understood.
+        chunks: where in the file its pictures begin, some at a time.
     """
 
     width: int
@@ -34,14 +35,17 @@ class Track:
     loops: int
     durations_ms: tuple[float, ...]
     properties: tuple[Box, ...] = field(repr=False)
+    chunks: tuple[int, ...] = field(repr=False)
 
 
 def tracks_in(movie: bytes) -> list[Track]:
-    """The track of colours, if there is one."""
+    """The track of colours, if there is one; chunks are those of all tracks."""
     tracks = [list(all_boxes(box.content)) for box in boxes_in(movie) if box.kind == b"trak"]
     handlers = [_handler(boxes) for boxes in tracks]
     alpha = ALPHA in handlers
-    return [_track(boxes, alpha) for boxes, handler in zip(tracks, handlers, strict=True) if handler == COLORS][:1]
+    found = [_track(boxes, alpha) for boxes, handler in zip(tracks, handlers, strict=True) if handler == COLORS][:1]
+    chunks = tuple(start for boxes in tracks for start in _chunks(boxes))
+    return [replace(track, chunks=chunks) for track in found]
 
 
 def _handler(boxes: list[Box]) -> bytes:
@@ -60,7 +64,18 @@ def _track(boxes: list[Box], alpha: bool) -> Track:
         loops=_loops(by_kind),
         durations_ms=_durations(by_kind[b"stts"], timescale or 1),
         properties=_properties(by_kind[b"stsd"]),
+        chunks=_chunks(boxes),
     )
+
+
+def _chunks(boxes: list[Box]) -> tuple[int, ...]:
+    starts: list[int] = []
+    for box in boxes:
+        code, size = {b"stco": (">I", 4), b"co64": (">Q", 8)}.get(box.kind, ("", 0))
+        if code:
+            content = box.full()[2]
+            starts.extend(struct.unpack_from(code, content, at)[0] for at in range(4, len(content) - size + 1, size))
+    return tuple(starts[:MOST_SAMPLES])
 
 
 def _durations(box: Box, timescale: int) -> tuple[float, ...]:

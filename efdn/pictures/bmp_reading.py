@@ -41,7 +41,7 @@ def open_bmp(source: Source) -> Stored:
         with image:
             image.load()
             return split_alpha(
-                np.asarray(image.convert({"1": "L", "P": "RGB"}.get(image.mode, image.mode))), layout.alpha
+                np.array(image.convert({"1": "L", "P": "RGB"}.get(image.mode, image.mode))), layout.alpha
             )
 
     return Stored(

@@ -71,8 +71,8 @@ def to_bits(rows: Pixels, bits: int) -> Pixels:
         raise ConfigError(f"expected 1, 8 or 16 bits a sample, got {bits}")
     deep = rows.dtype == np.uint16
     if bits == 1:
-        white: Pixels = rows >= (1 << 15 if deep else 1 << 7)
-        return white.astype(np.uint8) * np.uint8(255)
+        white: Pixels = np.where(rows >= (1 << 15 if deep else 1 << 7), np.uint8(255), np.uint8(0))
+        return white
     if bits == 16:
         deeper: Pixels = rows if deep else rows.astype(np.uint16) * np.uint16(257)
         return deeper

@@ -99,7 +99,12 @@ def read_tree(exif: bytes, start: int | None = None, tag: int = 0) -> Tree:
     if start is None:
         (start,) = struct.unpack_from(order_of(exif) + "I", exif, 4)
     values, below = {}, {}
+    # Values do not overlap, unless they are made to fill the memory.
+    room = len(exif)
     for entry in read_directory(exif, start).entries:
+        room -= entry.size
+        if room < 0:
+            break
         data = exif[entry.value_at : entry.value_at + entry.size]
         if order_of(exif) == ">" and entry.kind in WORD_BYTES:
             data = np.frombuffer(data, f">u{WORD_BYTES[entry.kind]}").astype(f"<u{WORD_BYTES[entry.kind]}").tobytes()

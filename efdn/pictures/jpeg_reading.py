@@ -72,7 +72,7 @@ def _decoded(content: bytes) -> Raster:
     # turns over the values of Adobe's JPEGs.
     with JpegImageFile(BytesIO(content)) as image:
         image.load()
-        return split_alpha(np.asarray(image), False)
+        return split_alpha(np.array(image), False)
 
 
 def _metadata(segments: tuple[Segment, ...]) -> Metadata:

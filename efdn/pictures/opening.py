@@ -35,8 +35,6 @@ SIGNATURES = (
     (0, b"BM", "BMP"),
     (0, b"GIF87a", "GIF"),
     (0, b"GIF89a", "GIF"),
-    (4, b"ftypavif", "AVIF"),
-    (4, b"ftypavis", "AVIF"),
 )
 
 OTHERS = (
@@ -66,7 +64,7 @@ def opened(path: Path, *, max_pixels: int) -> Iterator[Stored]:
         ImageError: missing, no picture, broken, of a kind that is not read, or larger than `max_pixels`.
     """
     with telling(path), path.open("rb") as file:
-        module, function = READERS[format_of(path, file.read(32))]
+        module, function = READERS[format_of(path, file.read(64))]
         reader: Callable[[Source], Stored] = getattr(import_module(f"efdn.pictures.{module}"), function)
         yield reader(Source(path=path, file=file, max_pixels=max_pixels))
 
@@ -77,17 +75,15 @@ def format_of(path: Path, head: bytes) -> str:
     Raises:
         ImageError: it is none that is read.
     """
-    for at, signature, kind, instead in OTHERS[:-1]:
+    brands = {head[at : at + 4] for at in (8, *range(16, len(head), 4))}
+    if head[4:8] == b"ftyp" and brands & {b"avif", b"avis"}:
+        return "AVIF"
+    for at, signature, kind, instead in OTHERS:
         if head.startswith(signature, at):
             raise ImageError(f"{path} is {kind}, expected {NAMES}: {instead}")
-    brands = [head[at : at + 4] for at in (8, *range(16, len(head) - 3, 4))]
     for at, signature, name in SIGNATURES:
         if head.startswith(signature, at) and (name != "WEBP" or head[:4] == b"RIFF"):
             return name
-    if head[4:8] == b"ftyp" and any(brand in (b"avif", b"avis") for brand in brands):
-        return "AVIF"
-    if head[4:8] == b"ftyp":
-        raise ImageError(f"{path} is {OTHERS[-1][2]}, expected {NAMES}: {OTHERS[-1][3]}")
     raise ImageError(f"{path} is not a {NAMES} picture, whatever its name says")
 
 

@@ -33,5 +33,5 @@ def pillow_frames(image: ImageFile, frames: int, *, alpha: bool, durations_ms: S
     with image:
         for number in range(frames):
             image.seek(number)
-            shown = np.asarray(image.convert("RGBA" if alpha else "RGB"))
+            shown = np.array(image.convert("RGBA" if alpha else "RGB"))
             yield split_alpha(shown, alpha), float(durations_ms[number])

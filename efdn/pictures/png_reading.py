@@ -17,6 +17,9 @@ from efdn.pictures.stored import MOST_FRAMES, Raster, Source, Stored, kind_in_wo
 
 DEPTHS = {GRAY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GRAY_ALPHA: (8, 16), RGB_ALPHA: (8, 16)}
 
+SLACK_BYTES = 1 << 20
+"""That compressed pixels may have beyond twice those that are not compressed."""
+
 LONGEST_SIDE = 1_000_000
 """In pixels; libpng reads no further."""
 
@@ -82,9 +85,10 @@ class PngPixels:
         """Compressed pixels, in pieces, of a picture of this size."""
         import imagecodecs
 
+        pieces = _limited(data, 2 * height * self.header.row_bytes(width) + SLACK_BYTES)
         if self.header.rest[-1]:
-            return split_alpha(interlaced(self.header, self.colors, width, height, data), self.alpha)
-        bare = bare_png(self.header.packed(width, height), self.colors, data)
+            return split_alpha(interlaced(self.header, self.colors, width, height, pieces), self.alpha)
+        bare = bare_png(self.header.packed(width, height), self.colors, pieces)
         return split_alpha(imagecodecs.png_decode(bare), self.alpha)
 
     def sound_content(self, chunk: Chunk) -> bytes:
@@ -97,6 +101,19 @@ class PngPixels:
         if content is None:
             raise BrokenPngError(f"its chunk {chunk.kind.decode()} is damaged")
         return content
+
+
+def _limited(data: Iterator[bytes], most: int) -> Iterator[bytes]:
+    """The same pieces.
+
+    Raises:
+        BrokenPngError: they have more bytes than pixels ever take.
+    """
+    for piece in data:
+        most -= len(piece)
+        if most < 0:
+            raise BrokenPngError("its compressed pixels are too long")
+        yield piece
 
 
 def _header(source: Source, chunks: tuple[Chunk, ...]) -> PngHeader:

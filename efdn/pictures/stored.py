@@ -27,6 +27,9 @@ class Raster:
     alpha: Pixels | None = field(default=None, repr=False)
 
 
+LONGEST_FILE = 1 << 32
+"""In bytes, of files that are read whole: all but PNG and TIFF."""
+
 Shown = tuple[Raster, float]
 """A frame as it is shown, and for how many milliseconds."""
 
@@ -54,7 +57,14 @@ class Source:
             )
 
     def content(self) -> bytes:
-        """The whole file."""
+        """The whole file.
+
+        Raises:
+            ImageError: it is longer than any picture of these formats.
+        """
+        size = self.file.seek(0, 2)
+        if size > LONGEST_FILE:
+            raise ImageError(f"{self.path} has {size} bytes: expected at most {LONGEST_FILE} in a picture; use TIFF")
         self.file.seek(0)
         return self.file.read()
 

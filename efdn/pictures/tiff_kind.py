@@ -23,8 +23,9 @@ COLORS = {
 OTHER_COLORS = {4: "a mask", 8: "CIELAB", 9: "ICCLAB", 10: "ITULAB", 32803: "a camera's raw picture", 34892: "raw"}
 
 NONE, JPEG = 1, 7
-COMPRESSIONS = {NONE, 2, 3, 4, 5, JPEG, 8, 32773, 32946, 34926, 50000}
-"""None, CCITT (three kinds), LZW, JPEG, deflate, PackBits, deflate, Zstandard twice."""
+FAX = (2, 3, 4)
+COMPRESSIONS = {NONE, *FAX, 5, JPEG, 8, 32773, 32946, 34926, 50000}
+"""None, CCITT's for fax, LZW, JPEG, deflate, PackBits, deflate, Zstandard twice."""
 
 DEPTHS = (1, 2, 4, 8, 10, 12, 14, 16)
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
@@ -114,6 +115,10 @@ def _refuse_others(source: Source, page: TiffPage) -> None:
         raise source.refused("a TIFF in other inks than CMYK", "convert it to CMYK or RGB")
     if photometric == YCBCR and compression != JPEG and (page.is_subsampled or page.bitspersample != 8):
         raise source.refused("a TIFF in YCbCr with colours at less than full resolution", to_rgb)
+    if compression in FAX and not _has_fax():
+        raise source.refused(
+            f"a TIFF compressed like a fax, by method {compression}", "save it with LZW, deflate or none"
+        )
     if compression not in COMPRESSIONS:
         raise source.refused(f"a TIFF compressed by method {compression}", "save it with LZW, deflate or none")
     if page.imagedepth != 1 or page.samplesperpixel > 64:
@@ -122,6 +127,13 @@ def _refuse_others(source: Source, page: TiffPage) -> None:
         tile = page.tilewidth * page.tilelength * page.samplesperpixel * 2
         if tile > max(LARGEST_TILE, 8 * page.imagewidth * page.imagelength * page.samplesperpixel):
             raise ValueError(f"tiles of {page.tilewidth}x{page.tilelength} are larger than the picture")
+
+
+def _has_fax() -> bool:
+    """Whether imagecodecs has these codecs; on Python 3.10 there is none so new."""
+    import imagecodecs
+
+    return hasattr(imagecodecs, "ccittfax4_decode")
 
 
 def _number(value: Any) -> int:

@@ -95,8 +95,10 @@ def sound_metadata(path: Path, metadata: Metadata) -> Metadata:
     """Metadata with EXIF as it must be.
 
     Raises:
-        OutputError: it is no EXIF.
+        OutputError: it is no EXIF, or the resolution no number above 0.
     """
+    if metadata.dpi is not None and not all(0 < number < 1e9 for number in metadata.dpi):
+        raise OutputError(f"cannot write {path}: expected a resolution above 0 dots an inch, got {metadata.dpi}")
     if metadata.exif is None:
         return metadata
     exif = without_prefix(metadata.exif)

@@ -34,14 +34,14 @@ class TilePlan:
 
     @property
     def tile(self) -> Side:
-        """Height and width of a tile, in pixels."""
-        return self.rows[0].length, self.columns[0].length
+        """Height and width of the largest tile, in pixels."""
+        return max(row.length for row in self.rows), max(column.length for column in self.columns)
 
     @property
     def cost(self) -> float:
         """How many times the picture's pixels the network computes."""
-        height, width = self.tile
-        return self.count * height * width / (self.side[0] * self.side[1])
+        computed = sum(row.length for row in self.rows) * sum(column.length for column in self.columns)
+        return computed / (self.side[0] * self.side[1])
 
 
 def plan_tiles(engine: Engine, side: Side, options: TileOptions, longest: int) -> TilePlan:

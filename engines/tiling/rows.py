@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines.protocol import Engine
 from engines.tiling.plan import TilePlan
@@ -33,7 +34,7 @@ def tiled_rows(engine: Engine, pixels: Samples, plan: TilePlan, dtype: str) -> I
     last = None
     for row, below in zip(plan.rows, (*plan.rows[1:], None), strict=True):
         head, body, tail = _band(engine, pixels, plan, row, 0 if below is None else below.ramp, dtype)
-        if last is not None:
+        if last is not None and len(last):
             yield to_samples(_blended(last, head, axis=0), dtype)
         if len(body):
             yield body
@@ -71,25 +72,30 @@ def _band(
 
 def _seen(pixels: Samples, plan: TilePlan, row: Span, column: Span) -> Samples:
     """What the network sees of a picture in a tile, mirrored where the tile reaches beyond it."""
-    rows, columns = _mirrored(row, plan.pad, plan.side[0]), _mirrored(column, plan.pad, plan.side[1])
+    rows, columns = _indices(row, plan.pad, plan.side[0]), _indices(column, plan.pad, plan.side[1])
     if isinstance(rows, slice) and isinstance(columns, slice):
         return pixels[rows, columns]
     return pixels[rows][:, columns]
 
 
-def _mirrored(span: Span, pad: int, length: int) -> slice | np.ndarray:
-    """Which of an axis's pixels a span sees: with the outermost ones repeated, back and forth if need be."""
+def _indices(span: Span, pad: int, length: int) -> slice | NDArray[np.intp]:
+    """Which of an axis's pixels a span sees.
+
+    Beyond the picture the outermost ones are repeated, back and forth if need be; pixels of the other end stand
+    before or after.
+    """
     start, stop = span.start - pad, span.stop - pad
-    if start >= 0 and stop <= length:
+    if start >= 0 and stop <= length and not span.before and not span.after:
         return slice(start, stop)
     around = np.arange(start, stop) % (2 * length)
-    return np.where(around < length, around, 2 * length - 1 - around)
+    mirrored = np.where(around < length, around, 2 * length - 1 - around)
+    return np.concatenate((np.arange(span.before), mirrored, np.arange(length - span.after, length)))
 
 
 def _kept(result: Samples, scale: int, row: Span, column: Span) -> Samples:
     """The part of a tile's result that is not context."""
-    top, left = scale * (row.first - row.start), scale * (column.first - column.start)
-    height, width = scale * (row.last - row.first), scale * (column.last - column.first)
+    top, left = (scale * (span.before + span.first - span.start) for span in (row, column))
+    height, width = (scale * (span.last - span.first) for span in (row, column))
     return result[top : top + height, left : left + width]
 
 

@@ -178,6 +178,12 @@ def fragments_mp4_whole() -> bool:
     return version[:2] >= HYBRID_MP4_SINCE
 
 
+def is_raw_aac(stream: AvObject) -> bool:
+    """Whether AAC comes with a header in every packet, as in MPEG-TS, rather than with one for all of it."""
+    context = stream.codec_context
+    return context is not None and context.name == "aac" and not context.extradata
+
+
 def copies_attachments() -> bool:
     """Whether this PyAV can write attachments, such as fonts."""
     return hasattr(load().container.OutputContainer, "add_attachment")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from engines.video import libav
 from engines.video.clip import Clip
+from engines.video.clock import Clock
 from engines.video.conversion import Pixels, ToRgb
-from engines.video.facts import VideoFacts
 from engines.video.libav import AvObject
 from engines.video.options import VideoOptions
+from engines.video.source_facts import VideoFacts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class VideoReader:
         size = {"width": facts.stored_width, "height": facts.stored_height}
         self._to_rgb = ToRgb(facts.color, **size, deep=deep)
         self._packets = self._broken = self._seen = self._moved = self._patched = 0
+        self._clock = Clock(facts.container)
         self._resized = False
         self._previous: int | None = None
         self._ended_early = ""
@@ -92,6 +94,7 @@ class VideoReader:
             for packet in container.demux(streams):
                 if packet.dts is None and packet.pts is None and not packet.size:
                     continue
+                self._clock.follow(packet)
                 yield packet
         except libav.ffmpeg_error() as error:
             self._ended_early = libav.one_line(error)
@@ -175,6 +178,8 @@ class VideoReader:
             yield f"the video is damaged or cut off{reason}: {about}{self.frames_lost} frames are lost"
         if self._patched:
             yield f"{self._patched} frames are damaged and were patched up by the decoder"
+        if self._clock.jumps:
+            yield f"the recording's clock starts anew {self._clock.jumps} times: times go on from there"
         if self._moved:
             yield f"{self._moved} frames had times that do not come after the frame before: they follow it at once"
         if self._resized:

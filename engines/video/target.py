@@ -10,10 +10,12 @@ from pathlib import Path
 from efdn.errors import OutputError, VideoError
 from efdn.files import check_target
 from engines.video import libav
+from engines.video.color import RGB
 from engines.video.encoders import Encoder, choose_pixel_format, encoder_options, find_encoder, formats_of
-from engines.video.facts import StreamFacts, VideoFacts, describe_format
+from engines.video.facts import describe_format
 from engines.video.hdr import hdr_options
 from engines.video.options import VideoOptions
+from engines.video.source_facts import StreamFacts, VideoFacts
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """FFmpeg's name of the container for each ending."""
@@ -71,6 +73,12 @@ def check_video_target(facts: VideoFacts, target: Path, options: VideoOptions, s
     check_target(target)
     if target.exists() and target.samefile(facts.path):
         raise OutputError(f"{target} is the video itself: give another name with -o")
+    partial = partial_path(target)
+    if partial.exists() and partial.samefile(facts.path):
+        raise OutputError(f"{facts.path} would be replaced if the work were interrupted: give another name with -o")
+    first = (options.frames or (0, None))[0]
+    if facts.frames_listed and facts.frames is not None and first >= facts.frames:
+        raise VideoError(f"{facts.path} has {facts.frames} frames, none from {first} on: choose others with --frames")
     facts.color.check()
     encoder = find_encoder(options.codec, format_name, _wanted_bits(facts, options))
     pixel_format = _pixel_format(facts, options, encoder)
@@ -95,6 +103,11 @@ def check_video_target(facts: VideoFacts, target: Path, options: VideoOptions, s
     if scale is not None:
         check_size(plan, scale * facts.width, scale * facts.height)
     return plan
+
+
+def partial_path(target: Path) -> Path:
+    """Where a result is kept that was interrupted."""
+    return target.with_name(f"{target.stem}.partial{target.suffix}")
 
 
 def check_size(plan: VideoPlan, width: int, height: int) -> None:
@@ -225,6 +238,8 @@ def _changes(facts: VideoFacts, options: VideoOptions, encoder: Encoder, pixel_f
         found.append(f"{facts.bits} bits become {bits}: {encoder.name} takes no more")
     if options.pixel_format is None and chroma in ("420", "422") and chroma != facts.chroma:
         found.append(f"{facts.pixel_format} becomes {pixel_format}: {encoder.name} takes nothing nearer")
+    if facts.color.matrix == RGB and not libav.pixel_format_of(pixel_format).is_rgb:
+        found.append(f"RGB becomes {pixel_format}")
     if (facts.hdr.display or facts.hdr.light) and not hdr_options(encoder.name, facts.hdr):
         found.append(f"HDR metadata of the display and of light levels is left out: {encoder.name} does not write it")
     return found

@@ -12,11 +12,12 @@ from pathlib import Path
 from efdn.errors import OutputError, VideoError
 from efdn.files import check_target, reason_of
 from engines.video.conversion import Pixels
-from engines.video.facts import VideoFacts, probe_video
+from engines.video.facts import probe_video
 from engines.video.options import DEFAULT_OPTIONS, VideoOptions, VideoProgress, VideoSummary
 from engines.video.pipeline import run_pipeline
 from engines.video.reader import VideoReader
-from engines.video.target import VideoPlan, check_size, check_video_target, size_warning
+from engines.video.source_facts import VideoFacts
+from engines.video.target import VideoPlan, check_size, check_video_target, partial_path, size_warning
 from engines.video.writer import VideoWriter
 
 UpscaleFrame = Callable[[Pixels], Pixels]
@@ -75,7 +76,7 @@ def upscale_video(
         engine_seconds=frames.seconds,
         bytes_written=kept.stat().st_size if kept else 0,
         interrupted=interrupted,
-        warnings=(*plan.warnings, *frames.warnings, *(() if interrupted else reader.warnings())),
+        warnings=(*plan.warnings, *frames.warnings, *writer.warnings(), *(() if interrupted else reader.warnings())),
     )
 
 
@@ -164,7 +165,7 @@ def _beside(target: Path) -> Iterator[Path]:
 
 
 def _keep(temporary: Path, target: Path, *, interrupted: bool) -> Path:
-    kept = target.with_name(f"{target.stem}.partial{target.suffix}") if interrupted else target
+    kept = partial_path(target) if interrupted else target
     try:
         temporary.replace(check_target(kept))
     except OSError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -12,11 +12,11 @@ from efdn.errors import OutputError, VideoError
 from engines.video import libav
 from engines.video.color import RGB, UNSPECIFIED, ColorTags, encoded
 from engines.video.conversion import FromRgb, Pixels
-from engines.video.facts import VideoFacts
 from engines.video.libav import AvObject
 from engines.video.options import VideoOptions
 from engines.video.preview import Preview
 from engines.video.reader import Portion
+from engines.video.source_facts import VideoFacts
 from engines.video.target import VideoPlan
 from engines.video.target_file import TargetFile
 
@@ -51,7 +51,8 @@ class VideoWriter:
         self._durations: dict[int, int] = {}
         self._to_frame: Callable[[Pixels], AvObject]
         self._preview: Preview | None = None
-        self.frames = self._packets = self._end = 0
+        self._last: dict[int, Fraction] = {}
+        self.frames = self._packets = self._end = self._left_out = 0
 
     def write(self, portion: Portion, upscaled: Pixels | None) -> None:
         """Adds a portion.
@@ -114,8 +115,10 @@ class VideoWriter:
         height, width = upscaled.shape[:2]
         color = encoded(self._facts.color, rgb_target=self._plan.rgb)
         self._file = TargetFile(self._path, "wb")
-        self._container = libav.open_target(self._file, self._plan.format_name, self._container_options())
         with libav.open_source(self._facts.path) as source:
+            raw_aac = any(libav.is_raw_aac(source.streams[index]) for index in self._plan.copied)
+            options = self._container_options(source.metadata, fragments=not raw_aac)
+            self._container = libav.open_target(self._file, self._plan.format_name, options)
             self._add_streams(source, width, height, color)
             self._describe(source)
         kind = {"width": width, "height": height, "deep": self._deep}
@@ -127,17 +130,23 @@ class VideoWriter:
             )
         self._container.start_encoding()
 
-    def _container_options(self) -> dict[str, str]:
+    def _container_options(self, metadata: Mapping[str, str], *, fragments: bool) -> dict[str, str]:
+        """Options of the container.
+
+        Args:
+            metadata: of the source.
+            fragments: whether MP4 may be written in fragments; FFmpeg cannot turn raw AAC into MP4's form then.
+        """
         # Every packet goes to the disk at once, so that little is lost if the computer is switched off.
         options = {"flush_packets": "1"}
         if self._plan.format_name in ("mp4", "mov"):
             ticks = str(self._facts.time_base.denominator)
-            flags = "delay_moov+frag_keyframe"
-            if libav.fragments_mp4_whole():
-                flags += "+hybrid_fragmented"
-            if self._facts.container.startswith("mov") and self._plan.format_name == "mov":
-                flags += "+use_metadata_tags"
-            options |= {"movflags": flags, "frag_duration": str(FRAGMENT_US)}
+            if fragments:
+                hybrid = "+hybrid_fragmented" if libav.fragments_mp4_whole() else ""
+                options |= {"movflags": f"delay_moov+frag_keyframe{hybrid}", "frag_duration": str(FRAGMENT_US)}
+            if any(key.startswith("com.") for key in metadata):
+                # Only so does FFmpeg write tags such as com.apple.quicktime.model.
+                options["movflags"] = f"{options.get('movflags', '')}+use_metadata_tags"
             # Times of the source are kept as they are, where a frame starts late too.
             options |= {"video_track_timescale": ticks, "movie_timescale": ticks}
         else:
@@ -201,10 +210,28 @@ class VideoWriter:
                 packet.dts = packet.pts
             # The reader may have closed its file by now, and its streams with it: only the number is safe.
             stream = self._copies[packet.stream_index]
-            if stream.type != "attachment":
-                packet.stream = stream
-                self._container.mux_one(packet)
+            if stream.type == "attachment":
+                continue
+            if packet.dts is None or self._goes_back(packet, stream):
+                self._left_out += 1
+                continue
+            packet.stream = stream
+            self._container.mux_one(packet)
         self._waiting = []
+
+    def _goes_back(self, packet: AvObject, stream: AvObject) -> bool:
+        """Whether a packet's time does not come after the last of its stream: containers refuse it."""
+        time, last = packet.dts * packet.time_base, self._last.get(stream.index)
+        strict = stream.type == "audio" and self._plan.format_name in ("mp4", "mov")
+        if last is not None and (time < last or (strict and time == last)):
+            return True
+        self._last[stream.index] = time
+        return False
+
+    def warnings(self) -> Iterator[str]:
+        """What could not be written, one sentence each."""
+        if self._left_out:
+            yield f"{self._left_out} packets of other streams are left out: their times do not come after those before"
 
     def _mux(self, packets: list[AvObject]) -> None:
         for packet in packets:
