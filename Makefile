@@ -38,7 +38,7 @@ demo: $(READY)
 	@echo '  $(BIN)/efdn-infer YOUR_PHOTO.jpg'
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -42,9 +42,10 @@ def main(folder: Path, count: int, rounds: int) -> None:
             summary = everything(engine, sources)
             alone = network_seconds(engine, sources)
             ratios.append(summary.seconds / alone)
+            stages = summary.stages
             print(
                 f"all {summary.seconds:.2f} s, network alone {alone:.2f} s, ratio {ratios[-1]:.3f}; engine waited "
-                f"{summary.idle_share:.1%}; reading {summary.stages.read_s:.2f} s, writing {summary.stages.write_s:.2f} s",
+                f"{summary.idle_share:.1%}; reading {stages.read_s:.2f} s, writing {stages.write_s:.2f} s",
                 flush=True,
             )
         print(f"median ratio {median(ratios):.3f}")

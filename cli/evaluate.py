@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, Optional
 import typer
 
 from cli.evaluate_text import show_evaluation
-from cli.infer import DEFAULT_MAX_PIXELS
+from cli.options import DEFAULT_MAX_PIXELS
 from cli.progress import notify, progress_bar
 from cli.runner import new_app, run, show_version
 from efdn.errors import OutputError, UsageError

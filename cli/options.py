@@ -6,6 +6,9 @@ import re
 
 from efdn.errors import UsageError
 
+DEFAULT_MAX_PIXELS = 640_000
+"""Of pictures that are upscaled whole, in pixels: about 6 GB of memory on the CPU."""
+
 
 def parse_shape(text: str, option: str = "--shape") -> tuple[int, int]:
     """ "720x1280" as (720, 1280): height first, as tensors have it.

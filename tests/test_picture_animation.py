@@ -12,8 +12,8 @@ from PIL import Image, ImageSequence
 
 from efdn.errors import OutputError
 from efdn.pictures.animation_writer import open_animation, open_pages
-from efdn.pictures.apng_writer import changed_rectangle, delay
 from efdn.pictures.picture import NOTHING, Color, Layout, Metadata, Pixels
+from efdn.pictures.png.animation import changed_rectangle, delay
 from efdn.pictures.rows import DEFAULT_SAVING, SaveOptions
 from tests.picture_writing_samples import full_metadata, pixels_of, rgb_profile
 

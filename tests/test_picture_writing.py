@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from efdn.errors import OutputError
-from efdn.pictures.compression import RowBlocks, deflate
 from efdn.pictures.formats import check_fits
 from efdn.pictures.picture import Color, Layout, Metadata, Picture, Pixels
-from efdn.pictures.png_writer import paeth
+from efdn.pictures.png.compression import RowBlocks, deflate
+from efdn.pictures.png.writer import paeth
 from efdn.pictures.rows import DEFAULT_SAVING, SaveOptions
-from efdn.pictures.tiff_writer import TiffEncoder
+from efdn.pictures.tiff.writer import TiffEncoder
 from efdn.pictures.writing import open_writer, write_picture
 from tests.picture_writing_samples import (
     ENDINGS,
@@ -237,7 +237,7 @@ def test_big_tiff_is_read_by_others(tmp_path: Path) -> None:
 
 
 def test_tiff_becomes_big_where_offsets_could_overflow() -> None:
-    from efdn.pictures.tiff_writer import is_big
+    from efdn.pictures.tiff.writer import is_big
 
     sides = {20_000: False, 40_000: True}
     assert {side: is_big(Layout(width=side, height=side, color=Color.RGB)) for side in sides} == sides

@@ -157,7 +157,8 @@ def test_audio_that_begins_before_the_video_moves_all_streams_alike_in_matroska(
     upscale_video(source, tmp_path / "out.mkv", repeat4, QUICK)
     before, after = read_clip(source), read_clip(tmp_path / "out.mkv")
     moved = after.times[0] - before.times[0]
-    assert moved == Fraction(21, 1000)  # Matroska has no negative times: 1024 samples, in its milliseconds.
+    # Matroska has no negative times: 1024 samples, in its milliseconds. Later FFmpeg notes the delay instead.
+    assert moved in (Fraction(21, 1000), 0)
     sounds = zip(before.packets["audio"], after.packets["audio"], strict=True)
     for (old, content), (new, copied) in sounds:
         assert copied == content

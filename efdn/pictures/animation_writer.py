@@ -133,7 +133,7 @@ class PageWriter:
     """
 
     def __init__(self, path: Path, file: BinaryIO, options: SaveOptions, *, big: bool) -> None:
-        from efdn.pictures.tiff_writer import TiffEncoder
+        from efdn.pictures.tiff.writer import TiffEncoder
 
         self._path, self._options = path, options
         self._encoder = TiffEncoder(file, options, big=big)
@@ -175,7 +175,7 @@ def open_pages(path: Path, options: SaveOptions = DEFAULT_SAVING, *, raw_bytes: 
     Raises:
         OutputError: it is no TIFF, a page is missing or unfinished, or the file cannot be written.
     """
-    from efdn.pictures.tiff_writer import LARGEST_CLASSIC
+    from efdn.pictures.tiff.writer import LARGEST_CLASSIC
 
     chosen = format_of(path)
     if chosen.name != "TIFF":
@@ -206,7 +206,7 @@ def _encoder(
     loop: int,
 ) -> FrameEncoder:
     if spool is None:
-        from efdn.pictures.apng_writer import ApngEncoder
+        from efdn.pictures.png.animation import ApngEncoder
 
         return ApngEncoder(file, layout, metadata, options, loop)
     from efdn.pictures.pillow_writer import PillowFrames

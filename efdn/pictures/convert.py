@@ -115,7 +115,7 @@ def bleed(pixels: Pixels, alpha: Pixels) -> Pixels:
     colour of the finest level that is not empty there.
 
     Args:
-        pixels: (H, W, C), uint8 or uint16, straight.
+        pixels: (H, W, C), uint8, uint16 or float32, straight.
         alpha: (H, W) of the same type.
 
     Returns:
@@ -127,7 +127,8 @@ def bleed(pixels: Pixels, alpha: Pixels) -> Pixels:
     weight = alpha.astype(np.float32)
     filled = _filled(pixels * weight[..., None], weight)
     result: Pixels = pixels.copy()
-    result[hidden] = np.rint(filled[hidden]).astype(pixels.dtype)
+    nearest = filled[hidden]
+    result[hidden] = nearest if pixels.dtype.kind == "f" else np.rint(nearest)
     return result
 
 

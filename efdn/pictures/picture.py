@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from efdn.shapes import Side
 
 Pixels = NDArray[Any]
-"""Samples of a picture, uint8 in 0..255 or uint16 in 0..65535."""
+"""Samples of a picture, uint8 in 0..255 or uint16 in 0..65535; in memory also float32, white 1."""
 
 
 class Color(str, Enum):
@@ -36,7 +36,7 @@ class Layout:
         height: in pixels, as it is seen.
         color: what its channels mean.
         alpha: whether there is one more channel, of opacity.
-        bits: of a sample: 1 (gray only), 8 or 16.
+        bits: of a sample: 1 (gray only), 8 or 16; 32 are floats, which are kept in memory only.
     """
 
     width: int
@@ -58,7 +58,7 @@ class Layout:
     @property
     def dtype(self) -> str:
         """NumPy's name of the samples' type; 1-bit pictures are 0 and 255 of uint8."""
-        return "uint16" if self.bits == 16 else "uint8"
+        return {16: "uint16", 32: "float32"}.get(self.bits, "uint8")
 
     def __str__(self) -> str:
         alpha = " with alpha" if self.alpha else ""
@@ -116,8 +116,8 @@ class Picture:
     """A picture in memory, upright.
 
     Attributes:
-        pixels: (H, W, C), uint8 in 0..255 or uint16 in 0..65535; C is 1, 3 or 4 as `color` says. CMYK is ink: 0 is
-            none. Colours are straight, not multiplied with alpha.
+        pixels: (H, W, C), uint8 in 0..255, uint16 in 0..65535 or float32 with white 1; C is 1, 3 or 4 as `color` says.
+            CMYK is ink: 0 is none. Colours are straight, not multiplied with alpha.
         alpha: (H, W) of the same type, 0 is transparent; None where all is opaque by kind.
         color: what the channels mean.
         header: how it stood in its file; None if it comes from no file.
@@ -136,7 +136,7 @@ class Picture:
     def layout(self) -> Layout:
         """Its size and kind; a 1-bit picture has 1 bit only while it is as it was read."""
         height, width = self.pixels.shape[:2]
-        bits = 16 if self.pixels.dtype == "uint16" else 8
+        bits = {"uint16": 16, "float32": 32}.get(str(self.pixels.dtype), 8)
         if self.header is not None and self.header.bits == 1:
             bits = 1
         return Layout(width=width, height=height, color=self.color, alpha=self.alpha is not None, bits=bits)

@@ -12,10 +12,10 @@ import numpy as np
 
 from efdn.errors import OutputError
 from efdn.pictures.formats import Format, held
-from efdn.pictures.ifd import exif_with_dpi
 from efdn.pictures.picture import NOTHING, Color, Layout, Metadata, Pixels
 from efdn.pictures.rows import SaveOptions
-from efdn.pictures.tiff_writer import TiffEncoder
+from efdn.pictures.tiff.ifd import exif_with_dpi
+from efdn.pictures.tiff.writer import TiffEncoder
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -157,7 +157,7 @@ def _band_rows(source: Layout, width: int, step: float) -> int:
 
 
 def _in_floats(source: Layout) -> bool:
-    return source.alpha or source.bits == 16
+    return source.alpha or source.bits > 8
 
 
 def _across(rows: Pixels, source: Layout, width: int) -> Pixels:
@@ -203,11 +203,11 @@ def _as_samples(rows: Pixels, source: Layout) -> Pixels:
     if source.alpha:
         alpha = rows[..., -1:]
         # Where nothing is visible, any colour will do; the filter's undershoot must not turn into one.
-        visible = alpha >= 0.5
+        visible = alpha >= (0.5 / 255 if source.bits == 32 else 0.5)
         colors = rows[..., :-1] * (_most(source) / np.where(visible, alpha, np.float32(1)))
         rows = np.concatenate([np.where(visible, colors, np.float32(0)), alpha], axis=2)
-    return np.clip(np.rint(rows), 0, _most(source)).astype(source.dtype)
+    return rows if source.bits == 32 else np.clip(np.rint(rows), 0, _most(source)).astype(source.dtype)
 
 
 def _most(source: Layout) -> float:
-    return 65535.0 if source.bits == 16 else 255.0
+    return {16: 65535.0, 32: 1.0}.get(source.bits, 255.0)

@@ -77,11 +77,11 @@ def rows_of(picture: Picture) -> Iterator[Pixels]:
 def new_encoder(chosen: Format, file: BinaryIO, layout: Layout, metadata: Metadata, options: SaveOptions) -> Encoder:
     """What writes this format."""
     if chosen.name == "PNG":
-        from efdn.pictures.png_writer import PngEncoder
+        from efdn.pictures.png.writer import PngEncoder
 
         return PngEncoder(file, layout, metadata, options)
     if chosen.name == "TIFF":
-        from efdn.pictures.tiff_writer import TiffEncoder, is_big
+        from efdn.pictures.tiff.writer import TiffEncoder, is_big
 
         encoder = TiffEncoder(file, options, big=is_big(layout))
         encoder.begin(layout, metadata)

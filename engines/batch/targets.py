@@ -22,6 +22,9 @@ Ending = str | Callable[[Source], str | None] | None
 """Of results' names: one for all, decided for each source, or None for the source's own."""
 
 SAME_ENDINGS = {".jpeg": ".jpg", ".jpe": ".jpg", ".tiff": ".tif", ".apng": ".png", ".avifs": ".avif"}
+COMPARED = "_compare"
+"""What names of sheets that stand beside results end in."""
+
 EXISTS, EARLIER_RESULT = "its result exists", "result of an earlier run"
 
 
@@ -124,7 +127,7 @@ def _without_earlier_results(
     fresh: list[Source] = []
     outcomes: list[Outcome] = []
     for source in sources:
-        stem = source.path.stem
+        stem = source.path.stem.removesuffix(COMPARED)
         place = (_real_folder(source.path.parent), stem.removesuffix(suffix))
         if stem.endswith(suffix) and place in results:
             outcomes.append(Outcome(source=source.path, status=Status.SKIPPED, reason=EARLIER_RESULT))

@@ -10,6 +10,7 @@ from efdn.errors import ShapeError
 from efdn.pictures.convert import on_background, to_bits, to_rgb
 from efdn.pictures.picture import Color, Layout, Picture, Pixels
 from efdn.pictures.writing import write_picture
+from engines.batch.targets import COMPARED
 
 MOST_PIXELS = 40_000_000
 """Of a result that is compared; it is held whole."""
@@ -57,7 +58,7 @@ class Comparison:
         size = (self._layout.width, self._layout.height)
         bicubic = np.asarray(Image.fromarray(source).resize(size, Image.Resampling.BICUBIC))
         sheet = compare_sheet(source, (("bicubic", bicubic), ("EFDN", result)))
-        path = target.with_name(f"{target.stem}_compare.png")
+        path = target.with_name(f"{target.stem}{COMPARED}.png")
         write_picture(path, Picture(pixels=sheet, color=Color.RGB))
         return path
 

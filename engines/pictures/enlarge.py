@@ -56,11 +56,8 @@ def enlarge(engine: Engine, picture: Picture, options: EnlargeOptions = DEFAULT_
         picture = to_rgb(picture)
     if engine.inputs[0].picture:
         picture = _eight_bits(picture)
-    full = replace(
-        picture.layout, width=scale * source.width, height=scale * source.height, bits=16 if layout.bits == 16 else 8
-    )
-    floats = picture.pixels.dtype == "float32"
-    rows = _rows(engine, picture, options, "float32" if floats else layout.dtype)
+    full = replace(picture.layout, width=scale * source.width, height=scale * source.height, bits=max(8, layout.bits))
+    rows = _rows(engine, picture, options, layout.dtype)
     rows = resized_rows(rows, full, layout.width, layout.height)
     if picture.alpha is not None and options.background is not None:
         rows = _flattened(rows, options.background)

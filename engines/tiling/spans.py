@@ -118,7 +118,11 @@ def _placed(axis: Axis, padded: int) -> tuple[int, list[int]]:
     while True:
         step = GRID * -(-(padded - context) // (count * GRID))
         length = max(step + context, axis.least)
-        length = min(length + (padded - length) % GRID, axis.most)
+        length += (padded - length) % GRID
+        if length > axis.most:
+            length -= GRID * -(-(length - axis.most) // GRID)
+        if length < axis.least:  # A fixed shape, or nearly one.
+            length = axis.most
         steps = -(-(padded - length) // GRID)
         starts = [GRID * (steps * index // (count - 1)) for index in range(count)]
         if all(later - earlier <= length - context for earlier, later in pairwise(starts)):

@@ -65,7 +65,9 @@ def open_source(path: Path) -> AvObject:
         raise VideoError(f"cannot read {path}: {reason_of(error)}") from error
     try:
         # The prefix keeps names such as "a:b.mp4" from being taken for a protocol.
-        container = av.open(f"file:{path}", metadata_errors="replace")
+        # Tags may be in any encoding. Since release 19 that is seen to.
+        replacing = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+        container = av.open(f"file:{path}", **replacing)
     except (av.FFmpegError, ValueError) as error:
         raise VideoError(f"{path} is not a video, or is broken ({one_line(error)}): get a whole copy") from error
     name = container.format.name
@@ -167,7 +169,10 @@ def copy_chapters(container: AvObject, source: AvObject) -> None:
 def side_data(frame: AvObject) -> dict[str, bytes]:
     """What comes with a frame besides its pixels, by FFmpeg's names; empty where PyAV does not know a kind in it."""
     try:
-        return {entry.type.name: bytes(entry) for entry in frame.side_data}
+        found = frame.side_data
+        # Since release 19 its kinds are iterated over, before that its entries.
+        entries = [entry if hasattr(entry, "type") else found[entry] for entry in found]
+        return {entry.type.name: bytes(entry) for entry in entries}
     except (ValueError, KeyError):
         return {}
 

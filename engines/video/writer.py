@@ -216,7 +216,10 @@ class VideoWriter:
                 self._left_out += 1
                 continue
             packet.stream = stream
-            self._container.mux_one(packet)
+            try:
+                self._container.mux_one(packet)
+            except libav.load().InvalidDataError:  # Damaged in the source already.
+                self._left_out += 1
         self._waiting = []
 
     def _goes_back(self, packet: AvObject, stream: AvObject) -> bool:
@@ -231,7 +234,7 @@ class VideoWriter:
     def warnings(self) -> Iterator[str]:
         """What could not be written, one sentence each."""
         if self._left_out:
-            yield f"{self._left_out} packets of other streams are left out: their times do not come after those before"
+            yield f"{self._left_out} packets of other streams are left out: they are damaged, or their times go back"
 
     def _mux(self, packets: list[AvObject]) -> None:
         for packet in packets:

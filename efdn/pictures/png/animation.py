@@ -9,8 +9,8 @@ from typing import BinaryIO
 import numpy as np
 
 from efdn.pictures.picture import Layout, Metadata, Pixels
-from efdn.pictures.png_chunks import SIGNATURE, encoded
-from efdn.pictures.png_writer import PngRows, header_chunk, metadata_chunks
+from efdn.pictures.png.chunks import SIGNATURE, encoded
+from efdn.pictures.png.writer import PngRows, header_chunk, metadata_chunks
 from efdn.pictures.rows import SaveOptions
 
 LARGEST_TERM = 2**16 - 1

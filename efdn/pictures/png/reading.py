@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from efdn.errors import ImageError
 from efdn.pictures.metadata import orientation_of, sound
 from efdn.pictures.picture import Color, Layout
-from efdn.pictures.png_chunks import BrokenPngError, Chunk, bare_png, content_of, find_chunks
-from efdn.pictures.png_header import GRAY, GRAY_ALPHA, PALETTE, RGB, RGB_ALPHA, PngHeader
-from efdn.pictures.png_interlace import interlaced
-from efdn.pictures.png_metadata import read_png_metadata
+from efdn.pictures.png.chunks import BrokenPngError, Chunk, bare_png, content_of, find_chunks
+from efdn.pictures.png.header import GRAY, GRAY_ALPHA, PALETTE, RGB, RGB_ALPHA, PngHeader
+from efdn.pictures.png.interlace import interlaced
+from efdn.pictures.png.metadata import read_png_metadata
 from efdn.pictures.stored import MOST_FRAMES, Raster, Source, Stored, kind_in_words, split_alpha
 
 DEPTHS = {GRAY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GRAY_ALPHA: (8, 16), RGB_ALPHA: (8, 16)}
@@ -40,7 +40,7 @@ def open_png(source: Source) -> Stored:
     frames, loops = _animation(source, chunks)
 
     def play() -> Iterator[tuple[Raster, float]]:
-        from efdn.pictures.apng_frames import apng_frames
+        from efdn.pictures.png.frames import apng_frames
 
         return apng_frames(pixels, chunks)
 

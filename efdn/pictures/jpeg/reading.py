@@ -6,7 +6,7 @@ import struct
 from io import BytesIO
 
 from efdn.errors import ImageError
-from efdn.pictures.jpeg_segments import (
+from efdn.pictures.jpeg.segments import (
     APP0,
     APP1,
     APP2,

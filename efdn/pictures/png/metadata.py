@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass, field
 
 from efdn.pictures.picture import Metadata
-from efdn.pictures.png_chunks import LONGEST_CHUNK, LONGEST_TEXTS, Chunk, content_of, inflated
+from efdn.pictures.png.chunks import LONGEST_CHUNK, LONGEST_TEXTS, Chunk, content_of, inflated
 from efdn.pictures.stored import Source
 
 CARRIED = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"tEXt", b"zTXt", b"iTXt")

@@ -11,10 +11,10 @@ from efdn.errors import ImageError
 from efdn.pictures.metadata import sound
 from efdn.pictures.picture import Metadata
 from efdn.pictures.stored import Raster, Shown, Source, Stored
-from efdn.pictures.tiff_directories import count_directories
-from efdn.pictures.tiff_exif import read_tiff_exif
-from efdn.pictures.tiff_kind import kind_of_page
-from efdn.pictures.tiff_samples import decode_page
+from efdn.pictures.tiff.directories import count_directories
+from efdn.pictures.tiff.exif import read_tiff_exif
+from efdn.pictures.tiff.kind import kind_of_page
+from efdn.pictures.tiff.samples import decode_page
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage

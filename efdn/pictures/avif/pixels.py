@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 
 from efdn.errors import ImageError
-from efdn.pictures.avif_boxes import Box
+from efdn.pictures.avif.boxes import Box
 from efdn.pictures.picture import Layout
 from efdn.pictures.pillow_frames import pillow_frames, raise_pillows_limit
 from efdn.pictures.stored import Raster, Shown, Source, split_alpha, widened

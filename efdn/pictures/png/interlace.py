@@ -6,8 +6,8 @@ import zlib
 from collections.abc import Iterable
 
 from efdn.pictures.picture import Pixels
-from efdn.pictures.png_chunks import BrokenPngError, bare_png
-from efdn.pictures.png_header import PngHeader
+from efdn.pictures.png.chunks import BrokenPngError, bare_png
+from efdn.pictures.png.header import PngHeader
 
 PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 """First row, first column, and steps down and to the right."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from efdn.pictures.avif_boxes import BrokenAvifError
+from efdn.pictures.avif.boxes import BrokenAvifError
 
 SEQUENCE_HEADER = 1
 """Kind of the unit (OBU) that says it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field, replace
 
-from efdn.pictures.avif_boxes import Box, all_boxes, boxes_in
+from efdn.pictures.avif.boxes import Box, all_boxes, boxes_in
 
 COLORS, ALPHA = b"pict", b"auxv"
 SAMPLE_ENTRY_BYTES = 78

@@ -7,11 +7,23 @@ from typing import BinaryIO
 
 import numpy as np
 
-from efdn.pictures.compression import RowBlocks, deflate
 from efdn.pictures.exif import RESOLUTION_UNIT, X_RESOLUTION, Y_RESOLUTION
-from efdn.pictures.ifd import BYTE, INCH, UNDEFINED, Tree, Value, long, long8, rational, read_tree, short, write_tree
 from efdn.pictures.picture import Color, Layout, Metadata, Pixels
+from efdn.pictures.png.compression import RowBlocks, deflate
 from efdn.pictures.rows import SaveOptions
+from efdn.pictures.tiff.ifd import (
+    BYTE,
+    INCH,
+    UNDEFINED,
+    Tree,
+    Value,
+    long,
+    long8,
+    rational,
+    read_tree,
+    short,
+    write_tree,
+)
 
 STRIP_BYTES = 256 << 10
 LARGEST_CLASSIC = 2**32 - 2**26

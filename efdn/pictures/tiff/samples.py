@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
-from efdn.pictures.jpeg_segments import frame_of, split_segments
+from efdn.pictures.jpeg.segments import frame_of, split_segments
 from efdn.pictures.picture import Pixels
 from efdn.pictures.stored import Raster, widened
-from efdn.pictures.tiff_kind import JPEG, PALETTE, WHITE_IS_ZERO, YCBCR, TiffKind
+from efdn.pictures.tiff.kind import JPEG, PALETTE, WHITE_IS_ZERO, YCBCR, TiffKind
 
 if TYPE_CHECKING:
     from tifffile import TiffPage

@@ -14,9 +14,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from efdn.pictures.compression import RowBlocks, deflate
 from efdn.pictures.picture import Color, Layout, Metadata, Pixels
-from efdn.pictures.png_chunks import SIGNATURE, encoded
+from efdn.pictures.png.chunks import SIGNATURE, encoded
+from efdn.pictures.png.compression import RowBlocks, deflate
 from efdn.pictures.rows import SaveOptions
 
 Bytes = NDArray[np.uint8]

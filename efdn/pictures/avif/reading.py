@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from efdn.errors import ImageError
-from efdn.pictures.avif_boxes import (
+from efdn.pictures.avif.boxes import (
     Box,
     boxes_in,
     extents_of,
@@ -16,9 +16,9 @@ from efdn.pictures.avif_boxes import (
     properties_of,
     top_boxes,
 )
-from efdn.pictures.avif_pixels import shown_frames, still
-from efdn.pictures.avif_sequence import coded_sizes
-from efdn.pictures.avif_tracks import Track, tracks_in
+from efdn.pictures.avif.pixels import shown_frames, still
+from efdn.pictures.avif.sequence import coded_sizes
+from efdn.pictures.avif.tracks import Track, tracks_in
 from efdn.pictures.metadata import LONGEST_XMP, sound
 from efdn.pictures.picture import Color, Layout, Metadata
 from efdn.pictures.stored import MOST_FRAMES, Raster, Shown, Source, Stored, kind_in_words

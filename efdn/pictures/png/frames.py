@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from efdn.pictures.picture import Pixels
-from efdn.pictures.png_chunks import BrokenPngError, Chunk
+from efdn.pictures.png.chunks import BrokenPngError, Chunk
 from efdn.pictures.stored import Raster, Shown
 
 if TYPE_CHECKING:
-    from efdn.pictures.png_reading import PngPixels
+    from efdn.pictures.png.reading import PngPixels
 
 CLEAR, RESTORE = 1, 2
 """What becomes of a frame's area after it was shown."""

@@ -1,0 +1,1 @@
+"""AVIF, read at its full depth."""

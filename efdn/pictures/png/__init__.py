@@ -1,0 +1,1 @@
+"""PNG, still and animated, read and written."""

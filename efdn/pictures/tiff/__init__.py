@@ -1,0 +1,1 @@
+"""TIFF, of one page or several, read and written."""
