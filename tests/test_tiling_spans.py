@@ -63,7 +63,7 @@ def check(axis: Axis, spans: tuple[Span, ...]) -> None:
         assert span.last - span.first >= span.ramp + below, "three spans meet in a pixel"
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(axes())
 def test_a_cut_covers_the_picture_once_with_ramps_that_fit(axis: Axis) -> None:
     check(axis, cut_or_pass(axis))
@@ -77,7 +77,7 @@ def test_fixed_shapes_are_met_exactly_however_far_beyond_the_picture_they_reach(
     assert {span.length for span in spans} == {axis.most}
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(long_axes())
 def test_inner_sides_have_the_overlap_less_half_a_ramp_as_context(axis: Axis) -> None:
     spans = cut(axis)
@@ -88,14 +88,14 @@ def test_inner_sides_have_the_overlap_less_half_a_ramp_as_context(axis: Axis) ->
         assert later.first - later.start >= needed
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(axes())
 def test_no_more_is_computed_than_twice_the_grid_beyond_the_padding(axis: Axis) -> None:
     spans = cut_or_pass(axis)
     assert spans[-1].stop <= max(axis.length + 2 * axis.pad + 2 * (GRID - 1), axis.least)
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(axes())
 def test_what_fits_with_its_padding_is_one_span(axis: Axis) -> None:
     assume(axis.length + 2 * axis.pad <= axis.most)
@@ -106,7 +106,7 @@ def test_what_fits_with_its_padding_is_one_span(axis: Axis) -> None:
         assert span.stop == max(axis.length, axis.least)
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(axes())
 def test_only_tiles_without_room_are_refused(axis: Axis) -> None:
     smallest = max(2 * axis.overlap, axis.overlap + axis.pad) + 2 * GRID
@@ -144,7 +144,7 @@ def test_awkward_axes(axis: Axis) -> None:
     check(axis, cut(axis))
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(long_axes())
 def test_lengths_are_equal_to_the_pictures_modulo_the_grid(axis: Axis) -> None:
     # With padding, the picture is taken to be as long as lets attention be stretched least.

@@ -15,7 +15,9 @@ PICTURES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff"}
     | {".bmp", ".gif", ".avif", ".avifs", ".mpo"}
 )  # fmt: skip
-VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v"})
+VIDEOS = frozenset(
+    {".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv"}
+)
 """Endings of names that are looked for in folders, in small letters."""
 
 ANY_FOLDERS = "**"

@@ -25,6 +25,9 @@ SAME_ENDINGS = {".jpeg": ".jpg", ".jpe": ".jpg", ".tiff": ".tif", ".apng": ".png
 COMPARED = "_compare"
 """What names of sheets that stand beside results end in."""
 
+PARTIAL = ".partial"
+"""What names of videos end in whose making was interrupted."""
+
 EXISTS, EARLIER_RESULT = "its result exists", "result of an earlier run"
 
 
@@ -127,7 +130,7 @@ def _without_earlier_results(
     fresh: list[Source] = []
     outcomes: list[Outcome] = []
     for source in sources:
-        stem = source.path.stem.removesuffix(COMPARED)
+        stem = source.path.stem.removesuffix(COMPARED).removesuffix(PARTIAL)
         place = (_real_folder(source.path.parent), stem.removesuffix(suffix))
         if stem.endswith(suffix) and place in results:
             outcomes.append(Outcome(source=source.path, status=Status.SKIPPED, reason=EARLIER_RESULT))

@@ -17,8 +17,11 @@ from engines.protocol import Engine
 from engines.tiling.memory import free_bytes
 from engines.tiling.samples import check_depth
 
-MOVING = {".mp4", ".m4v", ".mkv", ".mov", ".webm"}
-"""Endings of videos that are written."""
+CONTAINERS = (".mp4", ".m4v", ".mkv", ".mov", ".webm")
+"""Of videos that are written."""
+
+ANY_STREAM = ".mkv"
+"""What holds nearly everything that others do."""
 
 SCANNED = {"GIF": ".webp"}
 """Formats that are read only, and what their results are written as where the same is wanted."""
@@ -45,7 +48,8 @@ class Checks:
         """
         wanted = self._wanted.ending
         if source.video:
-            return source.path.suffix.lower() if wanted in (None, SAME) else str(wanted)
+            own = source.path.suffix.lower()
+            return (own if own in CONTAINERS else ANY_STREAM) if wanted in (None, SAME) else str(wanted)
         header = self._header(source.path)
         if wanted == SAME:
             return _ending_of(header)

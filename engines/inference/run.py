@@ -17,7 +17,6 @@ from engines.batch.targets import Existing, Plan, plan_targets
 from engines.batch.task import Task
 from engines.batch.work import Concurrency, Report
 from engines.inference.checks import Checks
-from engines.inference.videos import run_videos
 from engines.inference.wanted import SAME, Wanted
 from engines.inference.work import FileWork
 from engines.protocol import Engine
@@ -97,6 +96,8 @@ def run_files(plan: Plan, engine: Engine, wanted: Wanted, concurrency: Concurren
             for task in videos
         )
         return replace(summary, outcomes=(*summary.outcomes, *left))
+    from engines.inference.videos import run_videos
+
     outcomes, interrupted = run_videos(videos, engine, wanted, report, len(pictures), len(plan.tasks))
     return replace(
         summary,

@@ -65,7 +65,7 @@ def plan_tiles(engine: Engine, side: Side, options: TileOptions, longest: int) -
             refusals.append(error)
     if not plans:
         raise refusals[0]
-    return min(plans, key=lambda plan: plan.cost)
+    return min(plans, key=lambda plan: (plan.cost, plan.count))
 
 
 def _plan(shapes: ShapeRange, side: Side, options: TileOptions, longest: int, smallest: int) -> TilePlan:

@@ -1,0 +1,400 @@
+"""Pictures through engines tile by tile: as if they went through whole."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from efdn.errors import ConfigError, DeviceMemoryError, EngineError, ShapeError, UsageError
+from efdn.shapes import ShapeRange
+from engines.tiling import upscaling
+from engines.tiling.options import DEFAULT_PAD, TileOptions
+from engines.tiling.plan import plan_tiles, untiled
+from engines.tiling.samples import check_depth, run_tile, to_samples
+from engines.tiling.upscaling import upscaled_rows
+from engines.tiling.verify import BAND, middle_that_fits, verify_tiles
+from tests.inference_samples import (
+    ANY_SHAPE,
+    TOP,
+    Array,
+    FakeEngine,
+    between,
+    blurred_picture,
+    fixed,
+    random_pixels,
+    repeated,
+)
+
+PICTURES = st.builds(
+    random_pixels,
+    st.integers(1, 100),
+    st.integers(1, 90),
+    st.sampled_from([1, 3]),
+    st.sampled_from(["uint8", "uint16", "float32"]),
+    st.integers(0, 5),
+)
+TILINGS = st.builds(
+    TileOptions,
+    side=st.one_of(st.just(0), st.integers(13, 80)),
+    overlap=st.sampled_from([0, 1, 2, 3, 5, 8, 16, 24]),
+    pad=st.sampled_from([None, 0, 1, 8, 20]),
+)
+
+
+def upscaled(engine: FakeEngine, pixels: Array, options: TileOptions, dtype: str | None = None) -> Array:
+    """All rows in one array; what is refused says nothing here."""
+    try:
+        blocks = list(upscaled_rows(engine, pixels, options, dtype))
+    except UsageError:
+        assume(False)
+        raise
+    assert all(len(block) for block in blocks)
+    return np.concatenate(blocks)
+
+
+def assert_close(result: Array, expected: Array, dtype: str) -> None:
+    """Equal; floats, which are blended in single precision, to seven digits."""
+    assert result.dtype == dtype
+    if dtype == "float32":
+        np.testing.assert_allclose(result, expected, atol=3e-7)
+    else:
+        np.testing.assert_array_equal(result, expected)
+
+
+@settings(max_examples=150)
+@given(PICTURES, TILINGS, st.sampled_from(["float32", "uint8"]), st.sampled_from([1.0, 255.0]))
+def test_repeated_pixels_are_repeated_whatever_the_tiles(
+    pixels: Array, options: TileOptions, gives: str, data_range: float
+) -> None:
+    assume(gives == "float32" or (pixels.dtype == "uint8" and data_range == 255))
+    engine = FakeEngine(2, gives=gives, data_range=data_range)
+    assert_close(upscaled(engine, pixels, options), repeated(pixels), str(pixels.dtype))
+
+
+@settings(max_examples=80)
+@given(
+    PICTURES,
+    st.integers(13, 60),
+    st.sampled_from([1, 2, 3, 8, 16]),
+    st.sampled_from([1, 8]),
+    st.booleans(),
+)
+def test_tiles_are_the_whole_where_the_engine_sees_no_farther_than_the_overlap(
+    pixels: Array, side: int, overlap: int, pad: int, static: bool
+) -> None:
+    # Means of three by three: one pixel of context is enough, and one of padding mirrors what lies outside.
+    engine = FakeEngine(2, (fixed(side, side),) if static else (ANY_SHAPE,), blurs=True)
+    options = TileOptions(side=None if static else side, overlap=overlap, pad=pad)
+    dtype = str(pixels.dtype)
+    result = upscaled(engine, pixels, options)
+    expected = repeated(blurred_picture(pixels))
+    # Half way between two levels, single precision may go either way.
+    tolerance = 1 if dtype != "float32" else 1e-6
+    assert np.abs(result.astype(np.float64) - expected).max() <= tolerance
+
+
+@pytest.mark.parametrize("overlap", [2, 16])
+@pytest.mark.parametrize("pad", [1, 8])
+def test_nothing_depends_on_where_tiles_meet(overlap: int, pad: int) -> None:
+    pixels = random_pixels(83, 97, 3)
+    engine = FakeEngine(2, blurs=True)
+    results = [
+        upscaled(engine, pixels, TileOptions(side=side, overlap=overlap, pad=pad), "float32") for side in (0, 48, 61)
+    ]
+    for result in results[1:]:
+        # White is 1, in single precision.
+        np.testing.assert_allclose(result, results[0], atol=3e-7)
+
+
+def test_without_padding_the_corners_see_the_other_end() -> None:
+    # An engine whose first column depends on the last one of what it is given, as a circular mixing does.
+    engine = FakeEngine(1)
+    engine.corrupt = lambda y: (y + np.roll(y, 1, axis=3) + np.roll(y, 1, axis=2)) / 3
+    pixels = random_pixels(90, 100, 3)
+    options = TileOptions(side=60, overlap=8, pad=0)
+    whole = upscaled(engine, pixels, untiled(options), "float32")
+    tiled = upscaled(engine, pixels, options, "float32")
+    assert len(engine.sides) > 2
+    np.testing.assert_allclose(tiled, whole, atol=3e-7)
+
+
+@given(st.integers(20, 3000), st.sampled_from([1, 3]))
+@settings(max_examples=20)
+def test_rows_come_in_bands_however_tall_the_picture_is(height: int, channels: int) -> None:
+    pixels = np.zeros((height, 40, channels), np.uint8)
+    engine = FakeEngine(2)
+    options = TileOptions(side=64, overlap=16)
+    blocks = [len(block) for block in upscaled_rows(engine, pixels, options)]
+    assert sum(blocks) == 2 * height
+    assert max(blocks) <= 2 * 64
+
+
+def test_asking_for_a_band_runs_its_tiles_and_no_more() -> None:
+    engine = FakeEngine(2)
+    rows = upscaled_rows(engine, random_pixels(200, 200, 3), TileOptions(side=64))
+    assert engine.sides == []
+    next(rows)
+    across = len(engine.sides)
+    assert 0 < across <= 8
+    next(rows)
+    assert len(engine.sides) == 2 * across
+
+
+def test_depth_of_the_result_is_what_is_asked_for() -> None:
+    pixels = random_pixels(20, 20, 3, "uint16")
+    engine = FakeEngine(1)
+    engine.corrupt = lambda y: y + np.float32(0.25)
+    options = TileOptions(side=0, pad=0)
+    eight, sixteen, floats = (upscaled(engine, pixels, options, dtype) for dtype in ("uint8", "uint16", "float32"))
+    exact = pixels / 65535 * 255 + 0.25
+    np.testing.assert_array_equal(eight, np.clip(np.rint(exact), 0, 255))
+    # A quarter of an 8-bit level is 64.25 levels of 16 bits.
+    assert np.abs(sixteen - np.clip(exact * 257, 0, 65535)).max() <= 0.51
+    np.testing.assert_allclose(floats, exact / 255, atol=1e-6)
+    assert upscaled(engine, np.full((20, 20, 1), 255, np.uint8), options, "float32").min() > 1
+
+
+@given(st.integers(14, 90), st.integers(14, 90), st.integers(14, 90))
+@settings(max_examples=60)
+def test_a_picture_of_the_engines_own_shape_is_one_tile(height: int, width: int, scale: int) -> None:
+    engine = FakeEngine(2, (fixed(height, width),))
+    plan = plan_tiles(engine, (height, width), TileOptions(), 288)
+    assert (plan.count, plan.pad, plan.cost) == (1, 0, 1.0)
+
+
+def test_padding_shrinks_only_where_that_saves_tiles() -> None:
+    engine = FakeEngine(2, (fixed(256, 256),))
+    pads = {side: plan_tiles(engine, (side, side), TileOptions(), 288).pad for side in (100, 240, 250, 256, 257)}
+    assert pads == {100: DEFAULT_PAD, 240: DEFAULT_PAD, 250: 3, 256: 0, 257: DEFAULT_PAD}
+
+
+def test_padding_that_is_asked_for_stays() -> None:
+    plan = plan_tiles(FakeEngine(2, (fixed(256, 256),)), (256, 256), TileOptions(pad=8), 288)
+    assert (plan.pad, plan.count, plan.tile) == (8, 4, (256, 256))
+
+
+def test_of_several_shapes_the_one_that_computes_least_is_taken() -> None:
+    engine = FakeEngine(2, (fixed(64, 64), fixed(128, 128), fixed(256, 256)))
+    tiles = {side: plan_tiles(engine, (side, side), TileOptions(), 288).tile[0] for side in (40, 64, 110, 200, 256)}
+    assert tiles == {40: 64, 64: 64, 110: 128, 200: 256, 256: 256}
+    upscaled(engine, random_pixels(200, 210, 3), TileOptions())
+    assert set(engine.sides) == {(256, 256)}
+
+
+def test_oblong_shapes_are_met_side_by_side() -> None:
+    engine = FakeEngine(2, (fixed(48, 80),))
+    pixels = random_pixels(70, 61, 3)
+    np.testing.assert_array_equal(upscaled(engine, pixels, TileOptions(overlap=8)), repeated(pixels))
+    assert set(engine.sides) == {(48, 80)}
+
+
+def test_tiles_stay_within_a_range_of_shapes() -> None:
+    engine = FakeEngine(2, (between(40, 100),))
+    for height, width in ((5, 300), (300, 30), (100, 100), (101, 99)):
+        pixels = random_pixels(height, width, 3)
+        for side in (None, 16, 64, 1000):
+            np.testing.assert_array_equal(upscaled(engine, pixels, TileOptions(side=side, overlap=8)), repeated(pixels))
+    assert all(40 <= low <= high <= 100 for low, high in map(sorted, engine.sides))
+
+
+def test_never_to_tile_is_one_tile_or_refused() -> None:
+    side = (300, 400)
+    assert plan_tiles(FakeEngine(), side, TileOptions(side=0), 0).count == 1
+    with pytest.raises(UsageError, match=r"300x400 pixels.*takes 40x40 to 310x410: leave out --tile 0"):
+        plan_tiles(
+            FakeEngine(2, (ShapeRange(min=(40, 40), opt=(40, 40), max=(310, 410)),)),
+            side,
+            TileOptions(side=0, pad=8),
+            0,
+        )
+    assert (
+        plan_tiles(
+            FakeEngine(2, (ShapeRange(min=(40, 40), opt=(40, 40), max=(316, 416)),)), side, TileOptions(side=0), 0
+        ).count
+        == 1
+    )
+    with pytest.raises(UsageError, match="leave out --tile 0"):
+        list(upscaled_rows(FakeEngine(2, (fixed(64, 64),)), random_pixels(65, 20, 3), TileOptions(side=0)))
+
+
+def test_tiles_without_room_are_refused_with_the_least_that_has() -> None:
+    with pytest.raises(
+        UsageError, match=r"tiles of 40 pixels have no room for 16 pixels of overlap and 8 of padding: "
+    ):
+        list(upscaled_rows(FakeEngine(), random_pixels(100, 100, 3), TileOptions(side=40)))
+    assert upscaled(FakeEngine(), random_pixels(100, 100, 3), TileOptions(side=44)).shape == (200, 200, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"side": -1}, "at least 0 pixels, got -1"),
+        ({"overlap": 513}, "0 to 512 pixels, got 513"),
+        ({"overlap": -1}, "0 to 512 pixels, got -1"),
+        ({"pad": -1}, "0 to 512 pixels, got -1"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, int], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        TileOptions(**options)
+
+
+def test_too_little_memory_leads_to_smaller_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upscaling, "sides_to_try", lambda engine: iter((192, 128, 96)))
+    engine = FakeEngine(2, most_pixels=100 * 100)
+    pixels = random_pixels(210, 190, 3)
+    np.testing.assert_array_equal(upscaled(engine, pixels, TileOptions()), repeated(pixels))
+    tried = [max(side) for side in engine.sides]
+    assert tried[0] > 128 >= tried[1] > 96 >= tried[2]
+    # Two attempts that came to nothing, and then no more.
+    assert sum(max(side) > 96 for side in engine.sides) == 2
+
+
+def test_memory_that_is_short_even_for_the_smallest_tiles_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upscaling, "sides_to_try", lambda engine: iter((128, 96)))
+    engine = FakeEngine(2, most_pixels=100)
+    with pytest.raises(DeviceMemoryError, match="no room"):
+        list(upscaled_rows(engine, random_pixels(200, 200, 3)))
+    assert len(engine.sides) == 2
+
+
+def test_a_side_that_was_asked_for_is_not_changed_for_want_of_memory() -> None:
+    engine = FakeEngine(2, most_pixels=100)
+    with pytest.raises(DeviceMemoryError):
+        list(upscaled_rows(engine, random_pixels(200, 200, 3), TileOptions(side=128)))
+    assert len(engine.sides) == 1
+
+
+def test_fixed_shapes_are_not_tried_again_for_want_of_memory() -> None:
+    engine = FakeEngine(2, (fixed(64, 64),), most_pixels=100)
+    with pytest.raises(DeviceMemoryError):
+        list(upscaled_rows(engine, random_pixels(200, 200, 3)))
+    assert len(engine.sides) == 1
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_output_that_is_not_finite_is_an_error_not_a_black_picture(bad: float) -> None:
+    engine = FakeEngine()
+    engine.corrupt = lambda y: np.where(y == y.max(), np.float32(bad), y)
+    with pytest.raises(EngineError, match="not finite"):
+        list(upscaled_rows(engine, random_pixels(20, 20, 3)))
+
+
+def test_bytes_of_one_colour_that_the_picture_does_not_have_are_an_error() -> None:
+    engine = FakeEngine(2, gives="uint8")
+    engine.corrupt = np.zeros_like
+    with pytest.raises(EngineError, match=r"one flat colour that the picture does not have.*--fp32"):
+        list(upscaled_rows(engine, np.full((20, 20, 3), 40, np.uint8)))
+
+
+@pytest.mark.parametrize("value", [0, 20, 255])
+def test_flat_tiles_of_flat_pictures_are_right(value: int) -> None:
+    pixels = np.full((20, 20, 1), value, np.uint8)
+    for takes, gives in (("uint8", "uint8"), ("float32", "uint8")):
+        result = upscaled(FakeEngine(2, takes=takes, gives=gives), pixels, TileOptions())
+        np.testing.assert_array_equal(result, np.full((40, 40, 1), value, np.uint8))
+
+
+@pytest.mark.parametrize(("takes", "gives"), [("uint8", "uint8"), ("float32", "uint8"), ("uint8", "float32")])
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_engines_of_bytes_refuse_what_they_would_lose(takes: str, gives: str, dtype: str) -> None:
+    engine = FakeEngine(2, takes=takes, gives=gives)
+    with pytest.raises(EngineError, match=r"8 bits a sample.*--io float32, or give --bits 8"):
+        check_depth(engine, dtype)
+    check_depth(engine, "uint8")
+    check_depth(FakeEngine(), dtype)
+    if takes == "uint8":
+        with pytest.raises(EngineError, match="8 bits a sample"):
+            run_tile(engine, random_pixels(20, 20, 3, dtype))
+
+
+def test_samples_of_another_type_are_refused() -> None:
+    with pytest.raises(ShapeError, match="uint8, uint16 or float32, got float64"):
+        run_tile(FakeEngine(), np.zeros((20, 20, 3)))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_samples_are_rounded_to_nearest_and_clipped(dtype: str) -> None:
+    values = np.array([-300.0, -0.4, 0.2, 1, 127.5, 254.9, 255.0, 900.0], np.float32)
+    step = TOP[dtype] / 255
+    expected = [0, 0, *np.rint(np.array([0.2, 1, 127.5, 254.9]) * step), TOP[dtype], TOP[dtype]]
+    np.testing.assert_array_equal(to_samples(values, dtype), expected)
+    assert to_samples(values, dtype).dtype == dtype
+    # What was given is as it was.
+    assert values[0] == -300
+
+
+def test_gray_is_the_mean_of_what_the_network_makes_of_three_equal_channels() -> None:
+    engine = FakeEngine(1)
+    engine.corrupt = lambda y: y + np.array([0, 0, 3], np.float32).reshape(1, 3, 1, 1)
+    pixels = np.full((20, 20, 1), 100, np.uint8)
+    assert (upscaled(engine, pixels, TileOptions()) == 101).all()
+
+
+def test_tiles_of_equal_pixels_measure_as_equal() -> None:
+    errors = list(verify_tiles(FakeEngine(), random_pixels(100, 120, 3), TileOptions(side=64), overlaps=(8,)))
+    assert [error.overlap for error in errors] == [8, 16]
+    for error in errors:
+        # Blending is in single precision.
+        assert error.interior.levels == error.border.levels == 0
+        assert error.interior.psnr_db > 130
+        assert error.tiles > 1
+        assert error.cost > 1
+    assert errors[0].to_json()["interior"]["levels"] == 0
+
+
+def test_what_tiles_change_is_measured_inside_and_at_the_border_apart() -> None:
+    engine = FakeEngine(1)
+    pixels = np.full((100, 100, 3), 100, np.uint8)
+
+    def darker(y: Array) -> Array:
+        # Tiles come out one level darker than the picture whole.
+        if y.shape[2] > 100:
+            return y
+        return np.asarray(y - np.float32(1))
+
+    engine.corrupt = darker
+    (error,) = verify_tiles(engine, pixels, TileOptions(side=80, overlap=16), overlaps=())
+    assert error.interior.levels == error.border.levels == 1
+    assert error.interior.largest == pytest.approx(1, abs=1e-4)
+    assert error.interior.psnr_db == pytest.approx(48.13, abs=0.01)
+    assert BAND == 16
+
+
+def test_pictures_that_tiles_do_not_cut_cannot_be_verified() -> None:
+    with pytest.raises(UsageError, match=r"is one tile of .* give a larger one, or a smaller --tile"):
+        list(verify_tiles(FakeEngine(), random_pixels(20, 20, 3)))
+    with pytest.raises(UsageError, match="leave out --tile 0"):
+        list(verify_tiles(FakeEngine(2, (fixed(64, 64),)), random_pixels(80, 80, 3)))
+
+
+def test_the_middle_is_taken_of_what_does_not_fit_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    from engines.tiling import verify
+
+    monkeypatch.setattr(verify, "free_bytes", lambda: 2 * 9_200 * 50 * 50)
+    pixels = random_pixels(200, 100, 3)
+    part = middle_that_fits(FakeEngine(), pixels)
+    assert part.shape[0] * part.shape[1] <= 50 * 50
+    assert part.shape[0] // part.shape[1] == 2
+    top = (200 - part.shape[0]) // 2
+    left = (100 - part.shape[1]) // 2
+    np.testing.assert_array_equal(part, pixels[top : top + part.shape[0], left : left + part.shape[1]])
+    small = random_pixels(50, 50, 3)
+    assert middle_that_fits(FakeEngine(), small) is small
+
+
+def test_a_closed_generator_runs_nothing_more() -> None:
+    engine = FakeEngine()
+    rows = upscaled_rows(engine, random_pixels(200, 200, 3), TileOptions(side=64))
+    next(rows)
+    ran = len(engine.sides)
+    rows.close()  # type: ignore[attr-defined]
+    assert len(engine.sides) == ran
+
+
+def test_starts_are_where_the_attention_pools() -> None:
+    plan = plan_tiles(FakeEngine(), (1000, 700), TileOptions(), 192)
+    for spans in (plan.rows, plan.columns):
+        assert all((later.start - earlier.start) % 6 == 0 for earlier, later in pairwise(spans))
