@@ -44,10 +44,18 @@ from cli.infer_arguments import (
     VerifyTiles,
     Version,
 )
-from cli.infer_options import ALL, InferOptions, existing_of, folder_of_results, suffix_of, wanted_of
+from cli.infer_options import (
+    ALL,
+    PROGRAM,
+    InferOptions,
+    check_video_options,
+    existing_of,
+    folder_of_results,
+    suffix_of,
+    wanted_of,
+)
 from cli.runner import new_app, run
-
-PROGRAM = "efdn-infer"
+from efdn.errors import UsageError
 
 app = new_app("Upscale pictures and videos with EFDN.")
 
@@ -134,6 +142,9 @@ def infer(
 
     concurrency = Concurrency(jobs=jobs)
     sources = find_sources(inputs, recursive=recursive, stdin=sys.stdin, exclude=folder_of_results(output))
+    check_video_options(options, sources)
+    if engine == ALL and verify_tiles:
+        raise UsageError("--verify-tiles measures one engine, and --engine all asks for every one: name one")
     if engine == ALL:
         from cli.infer_looks import compare_all_engines
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 import typer
 
+from cli.infer_options import PROGRAM
 from cli.progress import notify
-from efdn.errors import UsageError
+from efdn.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from efdn.pictures.picture import Pixels
@@ -32,8 +34,7 @@ def compare_all_engines(sources: Sources, model: Optional[Path], wanted: Wanted,
 
         return np.concatenate(list(upscaled_rows(engine, pixels, wanted.enlarging.tiling)))
 
-    for path in _pictures(sources, "--engine all"):
-        pixels = _rgb(path, wanted)
+    for path, pixels in _pictures(sources, "--engine all", wanted):
         rows = compare_engines(pixels, None, model, run=run, report=lambda name: notify(name))
         if json_lines:
             typer.echo(json.dumps({"picture": str(path), "engines": [row.to_json() for row in rows]}))
@@ -46,8 +47,7 @@ def verify_all_tiles(sources: Sources, engine: Engine, wanted: Wanted, *, json_l
     """Measures what tiles change, on each picture."""
     from engines.tiling.verify import BAND, middle_that_fits, verify_tiles
 
-    for path in _pictures(sources, "--verify-tiles"):
-        whole = _rgb(path, wanted)
+    for path, whole in _pictures(sources, "--verify-tiles", wanted):
         pixels = middle_that_fits(engine, whole)
         height, width = pixels.shape[:2]
         part = "" if pixels.shape == whole.shape else f", the middle {width}x{height} that fits into memory whole"
@@ -79,19 +79,23 @@ def _distance(distance: Distance) -> str:
     return f"{distance.psnr_db:>6.1f} dB {distance.largest:>6.2f} {levels:>9}"
 
 
-def _pictures(sources: Sources, option: str) -> list[Path]:
-    for outcome in sources.outcomes:
-        print(f"{outcome.source}: {outcome.reason}", file=sys.stderr)
-    pictures = [source.path for source in sources.found if not source.video]
-    if not pictures:
-        raise UsageError(f"{option} takes pictures, got videos only")
-    return pictures
-
-
-def _rgb(path: Path, wanted: Wanted) -> Pixels:
-    """(H, W, 3) uint8, on white where it is transparent."""
+def _pictures(sources: Sources, option: str, wanted: Wanted) -> Iterator[tuple[Path, Pixels]]:
+    """Each picture with its path, (H, W, 3) uint8, on white where it is transparent; raises Exit after failures."""
     from efdn.pictures.reading import read_picture
     from engines.inference.comparing import as_shown
 
-    picture = read_picture(path, max_pixels=wanted.max_pixels)
-    return as_shown(replace(picture, warnings=()))
+    failures = [f"{outcome.reason}" for outcome in sources.outcomes]
+    pictures = [source.path for source in sources.found if not source.video]
+    if not pictures:
+        raise UsageError(f"{option} takes pictures, got videos only")
+    for path in pictures:
+        try:
+            picture = read_picture(path, max_pixels=wanted.max_pixels)
+        except ImageError as error:
+            failures.append(str(error))
+        else:
+            yield path, as_shown(replace(picture, warnings=()))
+    for failure in failures:
+        print(f"{PROGRAM}: {failure}", file=sys.stderr)
+    if failures:
+        raise typer.Exit(1)

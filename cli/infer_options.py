@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Optional
 from efdn.errors import UsageError
 
 if TYPE_CHECKING:
+    from engines.batch.sources import Sources
     from engines.batch.targets import Existing
     from engines.inference.wanted import Wanted
     from engines.pictures.options import EnlargeOptions
     from engines.video.options import VideoOptions
+
+PROGRAM = "efdn-infer"
 
 ALL = "all"
 """Of --frames: every frame of an animation; and of --engine: every engine."""
@@ -91,6 +94,17 @@ def existing_of(options: InferOptions) -> Existing:
     return Existing.SKIP if options.skip_existing else Existing.REFUSE
 
 
+def check_video_options(options: InferOptions, sources: Sources) -> None:
+    """Raises UsageError for options of videos where there is none."""
+    frames = None if options.frames == ALL else options.frames
+    given = {"--codec": options.codec, "--crf": options.crf, "--preset": options.preset, "--frames A:B": frames}
+    given |= {"--pixel-format": options.pixel_format, "--preview": options.preview or None}
+    given |= {"--drop-streams": options.drop_streams or None}
+    asked = [name for name, value in given.items() if value is not None]
+    if asked and not any(source.video for source in sources.found):
+        raise UsageError(f"{asked[0]} is for videos, and there is none among what was given: leave it out")
+
+
 def suffix_of(options: InferOptions, scale: int) -> str:
     """What names of results end in by default: "_x4", or another scale, and "_1920x1080" for a size."""
     if options.size is not None:
@@ -117,7 +131,11 @@ def _enlarging(options: InferOptions) -> EnlargeOptions:
 
 
 def _size(options: InferOptions) -> Optional[str]:
+    from efdn.pictures.resize import parse_size
+
     if options.scale is None:
+        if options.size is not None:
+            parse_size(options.size, 1000, 1000)
         return options.size
     if options.size is not None:
         raise UsageError("--scale and --size contradict each other: give one of them")
@@ -169,4 +187,4 @@ def parse_colour(text: str) -> tuple[int, int, int]:
 
 def folder_of_results(output: Optional[Path]) -> tuple[Path, ...]:
     """What not to look for sources in."""
-    return () if output is None or output.suffix else (output,)
+    return () if output is None or (output.suffix and not output.is_dir()) else (output,)

@@ -6,8 +6,9 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from cli.infer_options import PROGRAM
 from cli.progress import progress_bar
 from engines.batch.names import printable, shown
 from engines.batch.outcome import Outcome, Status
@@ -17,8 +18,6 @@ from engines.batch.work import Event, Finished, Progress, Started
 if TYPE_CHECKING:
     from engines.batch.work import Report
     from engines.select import Choice
-
-PROGRAM = "efdn-infer"
 
 
 class Voice:
@@ -55,7 +54,7 @@ class Voice:
 
     def _finished(self, outcome: Outcome) -> None:
         if self._json:
-            print(json.dumps(outcome.to_json(), ensure_ascii=False), flush=True)
+            show_json(outcome.to_json())
         elif outcome.status is Status.DONE and not self._quiet:
             print(done_line(outcome), flush=True)
         if not self._quiet:
@@ -68,7 +67,7 @@ class Voice:
                 f"upscaled {stages.infer_s:.2f} s, written {stages.write_s:.2f} s"
                 + (f": {outcome.reason}" if outcome.reason else "")
             )
-        if outcome.status is Status.FAILED and self._count > 1:
+        if outcome.status is Status.FAILED and self._count > 1 and not self._quiet:
             tell(f"failed: {failure_line(outcome)}")
 
 
@@ -92,7 +91,7 @@ def show_summary(summary: Summary, *, json_lines: bool, quiet: bool) -> None:
     """The end of a run: the list of failures, and counts."""
     several = len(summary.outcomes) > 1
     if json_lines:
-        print(json.dumps({"summary": summary.to_json()}, ensure_ascii=False), flush=True)
+        show_json({"summary": summary.to_json()})
     lines = failure_lines(summary)
     if several and lines and not quiet:
         tell(f"{len(lines)} failed:" if len(lines) > 1 else "1 failed:")
@@ -110,6 +109,12 @@ def voice(count: int, *, json_lines: bool, quiet: bool, verbose: bool) -> Iterat
         return
     with progress_bar("upscaling") as update:
         yield Voice(count, json_lines=json_lines, quiet=False, verbose=verbose, update=update)
+
+
+def show_json(content: dict[str, Any]) -> None:
+    """A line on stdout. Where that is no UTF-8, all that is not ASCII is escaped, as JSON has it."""
+    whole = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(content, ensure_ascii=not whole), flush=True)
 
 
 def tell(line: str) -> None:

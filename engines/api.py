@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from efdn.errors import ShapeError
+from efdn.errors import ConfigError, ShapeError
 from efdn.pictures.picture import Color, Metadata, Picture
 from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.pictures.enlarge import enlarge
@@ -83,8 +83,11 @@ def upscale(
 
     Raises:
         ShapeError: an array of another shape or type, or an image of another mode.
+        ConfigError, UsageError: an option out of range.
         EngineError: no engine runs here, or it failed.
     """
+    if alpha not in tuple(AlphaBy):
+        raise ConfigError(f"alpha must be efdn or bicubic, got {alpha!r}")
     tiling = TileOptions(side=tile, overlap=overlap, pad=pad)
     options = EnlargeOptions(tiling=tiling, alpha=AlphaBy(alpha), size=size)
     if engine is None:

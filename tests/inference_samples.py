@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 import cli.infer
+import engines.comparison.engines  # Before choose_engine is replaced, which it takes as a default.
 import engines.select
 from efdn.errors import DeviceMemoryError, EngineError
 from efdn.pictures.picture import Color, Metadata, Picture

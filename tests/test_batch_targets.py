@@ -136,7 +136,7 @@ def test_two_pictures_for_one_file_are_refused_with_their_names_and_remedies() -
         plan(sources)
     message = str(caught.value)
     assert "in/a.jpg and in/a.png to in/a_x4.png, in/b.png and in/b.webp to in/b_x4.png;" in message.replace("\\", "/")
-    assert "--ext keep" in message
+    assert "--ext same" in message
     assert "-r" in message
     assert "c.png" not in message
     assert len(plan(sources, ending=None).tasks) == 5

@@ -122,6 +122,18 @@ def check_animation(path: Path, layout: Layout, options: SaveOptions = DEFAULT_S
     return chosen
 
 
+def check_pages(path: Path, layout: Layout, options: SaveOptions = DEFAULT_SAVING) -> Format:
+    """TIFF, once it is known that `path` asks for it and that it holds such pages.
+
+    Raises:
+        OutputError: it does not.
+    """
+    chosen = format_of(path)
+    if chosen.name != "TIFF":
+        raise OutputError(f"cannot write {path}: {chosen.name} holds no pages; choose .tif, or only the first page")
+    return check_fits(path, layout, options)
+
+
 class PageWriter:
     """Writes the pages of a TIFF, one after another, row by row.
 

@@ -109,7 +109,8 @@ FORMATS = (
     Format(
         name="AVIF",
         endings=(".avif",),
-        colors=GRAY_RGB,
+        # Pillow writes gray as RGB.
+        colors=frozenset({Color.RGB}),
         # Larger ones can be written, but decoders refuse them as libavif does by default.
         longest_side=32_768,
         most_pixels=16_384 * 16_384,

@@ -14,13 +14,13 @@ from efdn.pictures.stored import Source, Stored
 NAMES = "PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF"
 
 READERS = {
-    "PNG": ("png_reading", "open_png"),
-    "JPEG": ("jpeg_reading", "open_jpeg"),
+    "PNG": ("png.reading", "open_png"),
+    "JPEG": ("jpeg.reading", "open_jpeg"),
     "WEBP": ("webp_reading", "open_webp"),
-    "TIFF": ("tiff_reading", "open_tiff"),
+    "TIFF": ("tiff.reading", "open_tiff"),
     "BMP": ("bmp_reading", "open_bmp"),
     "GIF": ("gif_reading", "open_gif"),
-    "AVIF": ("avif_reading", "open_avif"),
+    "AVIF": ("avif.reading", "open_avif"),
 }
 """Module and function for each format, by Pillow's names of them."""
 
@@ -92,7 +92,7 @@ def telling(path: Path) -> Iterator[None]:
     """Tells all that goes wrong in reading a picture as an ImageError of one line."""
     try:
         yield
-    except (ImageError, MemoryError):
+    except (ImageError, ImportError, MemoryError):
         raise
     except FileNotFoundError as error:
         raise ImageError(f"no file {path}: expected a picture ({NAMES})") from error

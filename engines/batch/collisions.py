@@ -59,7 +59,7 @@ def refuse_collisions(tasks: Sequence[Task], case_matters: CaseMatters = case_ma
         f"{' and '.join(shown(task.source.path) for task in clash)} to {shown(clash[0].target)}" for clash in clashes
     ]
     raise OutputError(
-        f"several pictures would be written to one file: {listing(pairs, SHOWN)}; keep their formats with --ext keep, "
+        f"several pictures would be written to one file: {listing(pairs, SHOWN)}; keep their formats with --ext same, "
         "keep their folders by naming the folder above them with -r, or upscale them in two runs"
     )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from efdn.errors import OutputError
-from efdn.pictures.animation_writer import check_animation
+from efdn.pictures.animation_writer import check_animation, check_pages
 from efdn.pictures.formats import FORMATS, check_fits, default_ending, memory_bytes
 from efdn.pictures.header import read_header
 from efdn.pictures.picture import Header, Layout
 from engines.batch.sources import Source
 from engines.batch.task import Task
+from engines.inference.comparing import check_comparable
 from engines.inference.wanted import SAME, Wanted
 from engines.pictures.target import enlarged_layout
 from engines.protocol import Engine
@@ -76,9 +77,11 @@ class Checks:
         layout = self._layout(header)
         check_depth(self._engine, layout.dtype)
         if self._wanted.all_frames and header.frames > 1:
-            chosen = FORMAT_OF_PAGES if header.format == "TIFF" else check_animation(task.target, layout)
+            chosen = (check_animation if header.moving else check_pages)(task.target, layout, self._wanted.saving)
         else:
             chosen = check_fits(task.target, layout, self._wanted.saving)
+        if self._wanted.compare:
+            check_comparable(layout)
         _check_memory(task.target, memory_bytes(chosen, layout))
 
     def _header(self, path: Path) -> Header:
@@ -88,9 +91,6 @@ class Checks:
 
     def _layout(self, header: Header) -> Layout:
         return enlarged_layout(header.layout, self._engine.model.scale, self._wanted.enlarging)
-
-
-FORMAT_OF_PAGES = next(known for known in FORMATS if known.name == "TIFF")
 
 
 def _ending_of(header: Header) -> str:

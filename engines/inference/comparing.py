@@ -31,11 +31,7 @@ class Comparison:
     """
 
     def __init__(self, picture: Picture, layout: Layout) -> None:
-        if layout.width * layout.height > MOST_PIXELS:
-            raise ShapeError(
-                f"a result of {layout.width}x{layout.height} pixels is too large to be compared, at most {MOST_PIXELS} "
-                "are: leave out --compare, or give a part of the picture"
-            )
+        check_comparable(layout)
         self._picture, self._layout = picture, layout
         self._blocks: list[Pixels] = []
 
@@ -58,7 +54,7 @@ class Comparison:
         size = (self._layout.width, self._layout.height)
         bicubic = np.asarray(Image.fromarray(source).resize(size, Image.Resampling.BICUBIC))
         sheet = compare_sheet(source, (("bicubic", bicubic), ("EFDN", result)))
-        path = target.with_name(f"{target.stem}{COMPARED}.png")
+        path = sheet_beside(target)
         write_picture(path, Picture(pixels=sheet, color=Color.RGB))
         return path
 
@@ -68,6 +64,20 @@ class Comparison:
         colors = rows[..., :-1] if self._layout.alpha else rows
         metadata = self._picture.metadata
         return Picture(pixels=colors, alpha=alpha, color=self._layout.color, metadata=metadata)
+
+
+def check_comparable(layout: Layout) -> None:
+    """Raises ShapeError where a result is too large to be compared."""
+    if layout.width * layout.height > MOST_PIXELS:
+        raise ShapeError(
+            f"a result of {layout.width}x{layout.height} pixels is too large to be compared, at most {MOST_PIXELS} "
+            "are: leave out --compare, or give a part of the picture"
+        )
+
+
+def sheet_beside(target: Path) -> Path:
+    """Where the sheet of a result goes."""
+    return target.with_name(f"{target.stem}{COMPARED}.png")
 
 
 def as_shown(picture: Picture) -> Pixels:

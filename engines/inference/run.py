@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
-from efdn.errors import EfdnError
+from efdn.errors import EfdnError, OutputError
+from engines.batch.collisions import SHOWN
 from engines.batch.failures import explain
+from engines.batch.names import listing, shown
 from engines.batch.outcome import Outcome, Status
 from engines.batch.pipeline import run_batch
 from engines.batch.sources import Sources
@@ -17,6 +20,7 @@ from engines.batch.targets import Existing, Plan, plan_targets
 from engines.batch.task import Task
 from engines.batch.work import Concurrency, Report
 from engines.inference.checks import Checks
+from engines.inference.comparing import sheet_beside
 from engines.inference.wanted import SAME, Wanted
 from engines.inference.work import FileWork
 from engines.protocol import Engine
@@ -57,6 +61,8 @@ def plan_files(sources: Sources, engine: Engine, wanted: Wanted, naming: Naming)
         ending=single if named and len(sources.found) == 1 else checks.ending,
         existing=naming.existing,
     )
+    if wanted.compare and naming.existing is not Existing.OVERWRITE:
+        _refuse_existing_sheets(plan.tasks)
     tasks: list[Task] = []
     failed: list[Outcome] = []
     for task in plan.tasks:
@@ -67,6 +73,15 @@ def plan_files(sources: Sources, engine: Engine, wanted: Wanted, naming: Naming)
             reason = explain(error).reason
             failed.append(Outcome(source=task.source.path, target=task.target, status=Status.FAILED, reason=reason))
     return Plan(tasks=tuple(tasks), outcomes=(*sources.outcomes, *plan.outcomes, *failed))
+
+
+def _refuse_existing_sheets(tasks: Sequence[Task]) -> None:
+    sheets = [sheet_beside(task.target) for task in tasks if not task.source.video]
+    there = [shown(sheet) for sheet in sheets if os.path.lexists(sheet)]
+    if there:
+        raise OutputError(
+            f"{listing(there, SHOWN)} exists: give --overwrite to replace what is there, or another --suffix"
+        )
 
 
 def run_files(plan: Plan, engine: Engine, wanted: Wanted, concurrency: Concurrency, report: Report) -> Summary:

@@ -85,7 +85,7 @@ def verify_tiles(
         overlaps: to measure.
 
     Yields:
-        The error at each overlap.
+        The error at each overlap that tiles have room for.
 
     Raises:
         UsageError: the engine does not take it whole, or it is so small that tiles do not cut it.
@@ -93,7 +93,12 @@ def verify_tiles(
     side = (pixels.shape[0], pixels.shape[1])
     whole = _floats(engine, pixels, plan_tiles(engine, side, untiled(options), max(side)))
     for overlap in sorted({*overlaps, options.overlap}):
-        plan = plan_tiles(engine, side, replace(options, overlap=overlap), longest_tile(engine, options))
+        try:
+            plan = plan_tiles(engine, side, replace(options, overlap=overlap), longest_tile(engine, options))
+        except UsageError:
+            if overlap == options.overlap:
+                raise
+            continue  # Tiles have no room for so much, which nobody asked for by name.
         if plan.count == 1:
             raise UsageError(
                 f"a picture of {side[0]}x{side[1]} (height x width) is one tile of {plan.tile[0]}x{plan.tile[1]}: "
