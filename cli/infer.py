@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-import typer
-
 from cli.infer_arguments import (
     Alpha,
     Background,
@@ -48,7 +46,7 @@ from cli.infer_options import (
     ALL,
     PROGRAM,
     InferOptions,
-    check_video_options,
+    check_kinds,
     existing_of,
     folder_of_results,
     suffix_of,
@@ -140,9 +138,10 @@ def infer(
     from engines.batch.sources import find_sources
     from engines.batch.work import Concurrency
 
-    concurrency = Concurrency(jobs=jobs)
+    if jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, got {jobs}")
     sources = find_sources(inputs, recursive=recursive, stdin=sys.stdin, exclude=folder_of_results(output))
-    check_video_options(options, sources)
+    check_kinds(options, sources)
     if engine == ALL and verify_tiles:
         raise UsageError("--verify-tiles measures one engine, and --engine all asks for every one: name one")
     if engine == ALL:
@@ -169,10 +168,10 @@ def infer(
         plan = plan_files(sources, opened, wanted, naming)
         count = len(plan.tasks) + len(plan.outcomes)
         with voice(count, json_lines=json_lines, quiet=quiet, verbose=verbose) as report:
-            summary = run_files(plan, opened, wanted, concurrency, report)
+            summary = run_files(plan, opened, wanted, Concurrency(jobs=jobs), report)
     show_summary(summary, json_lines=json_lines, quiet=quiet)
     if summary.exit_code:
-        raise typer.Exit(summary.exit_code)
+        raise SystemExit(summary.exit_code)  # All has been said.
 
 
 def entry() -> NoReturn:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Optional
 
 import typer
 
@@ -45,23 +45,35 @@ def compare_all_engines(sources: Sources, model: Optional[Path], wanted: Wanted,
 
 def verify_all_tiles(sources: Sources, engine: Engine, wanted: Wanted, *, json_lines: bool) -> None:
     """Measures what tiles change, on each picture."""
+    failed = False
+    for path, whole in _pictures(sources, "--verify-tiles", wanted):
+        try:
+            _verify(path, whole, engine, wanted, json_lines=json_lines)
+        except UsageError as error:
+            print(f"{PROGRAM}: {path}: {error}", file=sys.stderr)
+            failed = True
+    if failed:
+        raise typer.Exit(1)
+
+
+def _verify(path: Path, whole: Pixels, engine: Engine, wanted: Wanted, *, json_lines: bool) -> None:
     from engines.tiling.verify import BAND, middle_that_fits, verify_tiles
 
-    for path, whole in _pictures(sources, "--verify-tiles", wanted):
-        pixels = middle_that_fits(engine, whole)
-        height, width = pixels.shape[:2]
-        part = "" if pixels.shape == whole.shape else f", the middle {width}x{height} that fits into memory whole"
-        if not json_lines:
-            typer.echo(f"{path}  {whole.shape[1]}x{whole.shape[0]}{part}")
-            typer.echo(f"  tiles against the whole picture; border: the outermost {BAND} pixels of the small picture")
-            typer.echo(f"  {'overlap':>7}  {'tile':>9}  {'tiles':>5}  {'pixels':>6}  {'interior':>26}  {'border':>26}")
-        errors: list[dict[str, Any]] = []
-        for error in verify_tiles(engine, pixels, wanted.enlarging.tiling):
-            errors.append(error.to_json())
-            if not json_lines:
-                typer.echo(_line(error, wanted.enlarging.tiling.overlap))
-        if json_lines:
-            typer.echo(json.dumps({"picture": str(path), "height": height, "width": width, "overlaps": errors}))
+    tiling = wanted.enlarging.tiling
+    pixels = middle_that_fits(engine, whole)
+    height, width = pixels.shape[:2]
+    errors = verify_tiles(engine, pixels, tiling)
+    if json_lines:
+        overlaps = [error.to_json() for error in errors]
+        typer.echo(json.dumps({"picture": str(path), "height": height, "width": width, "overlaps": overlaps}))
+        return
+    first = next(errors)  # Before anything is said: it may be that there is nothing to measure.
+    part = "" if pixels.shape == whole.shape else f", the middle {width}x{height} that fits into memory whole"
+    typer.echo(f"{path}  {whole.shape[1]}x{whole.shape[0]}{part}")
+    typer.echo(f"  tiles against the whole picture; border: the outermost {BAND} pixels of the small picture")
+    typer.echo(f"  {'overlap':>7}  {'tile':>9}  {'tiles':>5}  {'pixels':>6}  {'interior':>26}  {'border':>26}")
+    for error in (first, *errors):
+        typer.echo(_line(error, tiling.overlap))
 
 
 def _line(error: TileError, chosen: int) -> str:

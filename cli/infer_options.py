@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from efdn.errors import UsageError
+from efdn.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from engines.batch.sources import Sources
@@ -57,8 +57,7 @@ def wanted_of(options: InferOptions) -> Wanted:
     """What the options ask for.
 
     Raises:
-        UsageError: options that cannot be understood, or contradict each other.
-        ConfigError: a value out of range.
+        UsageError: options that cannot be understood, are out of range, or contradict each other.
     """
     from efdn.pictures.rows import SaveOptions
     from engines.inference.wanted import MAX_PIXELS, SAME, Wanted
@@ -66,17 +65,21 @@ def wanted_of(options: InferOptions) -> Wanted:
     ending = options.extension
     if ending is not None and ending != SAME:
         ending = f".{ending.lower().removeprefix('.')}"
+        check_extension(ending)
     if options.quiet and options.verbose:
         raise UsageError("--quiet and --verbose contradict each other: give one of them")
-    return Wanted(
-        enlarging=_enlarging(options),
-        saving=SaveOptions(quality=options.quality, compression=options.compression),
-        video=_video(options),
-        ending=ending,
-        all_frames=options.frames == ALL,
-        max_pixels=MAX_PIXELS if options.max_pixels is None else options.max_pixels,
-        compare=options.compare,
-    )
+    try:
+        return Wanted(
+            enlarging=_enlarging(options),
+            saving=SaveOptions(quality=options.quality, compression=options.compression),
+            video=_video(options),
+            ending=ending,
+            all_frames=options.frames == ALL,
+            max_pixels=MAX_PIXELS if options.max_pixels is None else options.max_pixels,
+            compare=options.compare,
+        )
+    except ConfigError as error:  # Of the user's, as they come from the command line.
+        raise UsageError(str(error)) from error
 
 
 def existing_of(options: InferOptions) -> Existing:
@@ -94,15 +97,37 @@ def existing_of(options: InferOptions) -> Existing:
     return Existing.SKIP if options.skip_existing else Existing.REFUSE
 
 
-def check_video_options(options: InferOptions, sources: Sources) -> None:
-    """Raises UsageError for options of videos where there is none."""
+def check_kinds(options: InferOptions, sources: Sources) -> None:
+    """Raises UsageError for options of videos where there is none, and for those of pictures where there is none."""
     frames = None if options.frames == ALL else options.frames
-    given = {"--codec": options.codec, "--crf": options.crf, "--preset": options.preset, "--frames A:B": frames}
-    given |= {"--pixel-format": options.pixel_format, "--preview": options.preview or None}
-    given |= {"--drop-streams": options.drop_streams or None}
-    asked = [name for name, value in given.items() if value is not None]
-    if asked and not any(source.video for source in sources.found):
-        raise UsageError(f"{asked[0]} is for videos, and there is none among what was given: leave it out")
+    of_videos = {"--codec": options.codec, "--crf": options.crf, "--preset": options.preset, "--frames A:B": frames}
+    of_videos |= {"--pixel-format": options.pixel_format, "--preview": options.preview or None}
+    of_videos |= {"--drop-streams": options.drop_streams or None}
+    of_pictures = {"--bits": options.bits, "--background": options.background, "--compare": options.compare or None}
+    of_pictures |= {"--quality": options.quality, "--compression": options.compression}
+    of_pictures |= {"--color": None if options.color == "keep" else options.color}
+    of_pictures |= {"--frames all": options.frames if options.frames == ALL else None}
+    for kind, given, concerned in (
+        ("videos", of_videos, any(source.video for source in sources.found)),
+        ("pictures", of_pictures, not all(source.video for source in sources.found)),
+    ):
+        asked = [name for name, value in given.items() if value is not None]
+        if asked and not concerned:
+            raise UsageError(f"{asked[0]} is for {kind}, and there is none among what was given: leave it out")
+    if (options.scale is not None or options.size is not None) and any(source.video for source in sources.found):
+        raise UsageError(
+            "--scale and --size are for pictures; videos become as large as the model makes them: leave it out"
+        )
+
+
+def check_extension(ending: str) -> None:
+    """Raises UsageError for an ending that nothing is written with."""
+    from efdn.pictures.formats import FORMATS
+    from engines.inference.checks import CONTAINERS
+
+    known = [name for chosen in FORMATS for name in chosen.endings] + list(CONTAINERS)
+    if ending not in known:
+        raise UsageError(f"--ext takes {', '.join(name[1:] for name in known)} or same, got {ending[1:]!r}")
 
 
 def suffix_of(options: InferOptions, scale: int) -> str:

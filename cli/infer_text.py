@@ -57,9 +57,12 @@ class Voice:
             show_json(outcome.to_json())
         elif outcome.status is Status.DONE and not self._quiet:
             print(done_line(outcome), flush=True)
+            if sheet := outcome.extra.get("compared_in"):
+                print(printable(str(sheet)), flush=True)
         if not self._quiet:
-            for warning in outcome.warnings:
-                tell(f"warning: {printable(warning)}")
+            for warning in map(printable, outcome.warnings):
+                name = shown(outcome.source)
+                tell(f"warning: {warning}" if name in warning else f"warning: {name}: {warning}")
         if self._verbose:
             stages = outcome.stages
             tell(
@@ -93,8 +96,9 @@ def show_summary(summary: Summary, *, json_lines: bool, quiet: bool) -> None:
     if json_lines:
         show_json({"summary": summary.to_json()})
     lines = failure_lines(summary)
-    if several and lines and not quiet:
-        tell(f"{len(lines)} failed:" if len(lines) > 1 else "1 failed:")
+    failed = summary.count(Status.FAILED)
+    if several and failed and not quiet:
+        tell(f"{failed} failed:")
     for line in lines:
         tell(f"  {line}" if several else line)
     if (several or summary.interrupted) and not quiet:

@@ -28,6 +28,8 @@ def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[phase]}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    # Rich would print results on stderr too, above its bar: right only where both are the terminal.
+    shared = sys.stdout.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=shared) as bar:
         task = bar.add_task(title, total=1.0, phase="")
         yield lambda share, phase: bar.update(task, completed=share, phase=phase)

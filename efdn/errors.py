@@ -73,7 +73,11 @@ class WorkerError(EngineError):
     """The process of an engine that died, or does not answer."""
 
 
-class DeviceMemoryError(EngineError):
+class OutOfMemoryError(EngineError):
+    """Too little memory for a run; a smaller picture, or smaller tiles, may do."""
+
+
+class DeviceMemoryError(OutOfMemoryError):
     """Too little memory on the device.
 
     Args:

@@ -115,6 +115,8 @@ def _array_upscaled(image: NDArray[Any], engine: Engine, options: EnlargeOptions
             "expected (H, W) or (H, W, 1 to 4) of uint8, uint16 or floats in 0..1, "
             f"got {image.shape} {image.dtype}: pictures lie with their channels last, one at a time"
         )
+    if floats and not np.isfinite(shaped).all():
+        raise ShapeError("expected floats in 0..1, got some that are not finite: replace them first")
     picture = _picture(shaped.astype(np.float32) if floats else shaped)
     result = _collected(engine, picture, options).astype(image.dtype, copy=False)
     return result[..., 0] if image.ndim == 2 else result

@@ -14,6 +14,7 @@ from efdn.errors import EngineError, ModelFileError
 from efdn.files import read_bytes
 from efdn.inspection.details import MalformedError
 from efdn.inspection.onnx_file import OnnxDetails, read_onnx
+from engines.failures import run_error
 from engines.feeds import check_feeds
 from engines.graphs import model_info, tensor_spec, threads_of
 from engines.openvino_package import load_openvino
@@ -126,7 +127,7 @@ class OpenVinoEngine(Engine):
             results = request.infer(contiguous, share_inputs=False, share_outputs=False)
         except RuntimeError as error:
             shapes = ", ".join(f"{name} {value.shape}" for name, value in feeds.items())
-            raise EngineError(f"OpenVINO failed on {shapes}: {_reason(error)}") from error
+            raise run_error(f"OpenVINO failed on {shapes}: {_reason(error)}", str(error)) from error
         return {spec.name: results[spec.name] for spec in self.outputs}
 
 

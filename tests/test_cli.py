@@ -87,7 +87,7 @@ def test_infer_overwrites_only_when_told_to(command: Command, tiny_photo: Path) 
     Path("out.png").write_text("precious")
     refused = command("efdn-infer", tiny_photo, "-o", "out.png")
     assert refused.code == 1
-    assert "out.png exists: give --overwrite" in refused.err
+    assert "out.png exists: give --skip-existing to leave it and do the rest, --overwrite to replace" in refused.err
     assert Path("out.png").read_text() == "precious"
     assert command("efdn-infer", tiny_photo, "-o", "out.png", "--overwrite").code == 0
     with Image.open("out.png") as image:
@@ -213,15 +213,15 @@ def broken_inputs() -> None:
 
 
 BAD_COMMANDS = [
-    (1, "no file none.png", "efdn-infer none.png"),
-    (1, "folder.png is a folder", "efdn-infer folder.png"),
+    (1, "no file or folder none.png", "efdn-infer none.png"),
+    (1, "no pictures in folder.png: expected names ending in .apng, .*; -r searches", "efdn-infer folder.png"),
     (1, "cut.png is a broken or truncated picture", "efdn-infer cut.png"),
-    (1, "text.png is not a PNG, JPEG or WebP", "efdn-infer text.png"),
-    (1, "alpha.png has an alpha channel", "efdn-infer alpha.png"),
+    (1, "text.png is not a PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF", "efdn-infer text.png"),
+    (1, "JPEG holds no alpha, .* choose .png, .* or --background", "efdn-infer alpha.png --ext jpg"),
     (1, "more than the limit of 100", "efdn-infer good.png --max-pixels 100"),
-    (1, "folder nowhere does not exist|folder .*nowhere does not exist", "efdn-infer good.png -o nowhere/out.png"),
-    (1, "expected a name ending in .png", "efdn-infer good.png -o out.gif"),
-    (1, "is the picture itself", "efdn-infer good.png -o good.png --overwrite"),
+    (1, "expected a name ending in .png", "efdn-infer good.png -o out.doc"),
+    (1, "GIF is only read", "efdn-infer good.png -o out.gif"),
+    (1, "would replace a picture that is to be upscaled", "efdn-infer good.png -o good.png --overwrite"),
     (1, "text.png is a file, not a folder", "efdn-infer good.png -o text.png/out.png"),
     (1, "name too long", "efdn-infer good.png -o " + "a" * 300 + ".png"),
     (1, "rfdn.pth is of no network known here.*fea_conv.weight", "efdn-infer good.png --model rfdn.pth"),
@@ -230,7 +230,7 @@ BAD_COMMANDS = [
     (1, "cannot tell what good.png is", "efdn-infer good.png --model good.png"),
     (1, "needs a TensorRT engine file", "efdn-infer good.png --engine tensorrt"),
     (2, "no engine 'warp': expected auto", "efdn-infer good.png --engine warp"),
-    (2, "--max-pixels must be at least 1", "efdn-infer good.png --max-pixels 0"),
+    (1, "max_pixels must be at least 1, got 0", "efdn-infer good.png --max-pixels 0"),
     (2, "Missing argument", "efdn-infer"),
     (2, "No such option: --fast", "efdn-infer good.png --fast"),
     (1, "rfdn.pth is of no network known here", "efdn-export onnx --weights rfdn.pth"),
@@ -276,8 +276,8 @@ def test_bad_input_is_one_clear_line(command: Command, code: int, said: str, lin
     assert result.out == ""
     last = result.err.splitlines()[-1]
     assert last.startswith(f"{line.split()[0]}: ")
-    # Beside the error, only what was being done.
-    assert all(text.endswith("...") for text in result.err.splitlines()[:-1])
+    # Beside the error, only what was being done, and on what engine.
+    assert all(text.endswith("...") or text.startswith("engine: ") for text in result.err.splitlines()[:-1])
     assert re.search(said, last), last
     assert sorted(Path().rglob("*")) == before
 
@@ -290,12 +290,24 @@ def test_an_unwritable_folder_is_explained(command: Command, tiny_photo: Path) -
     assert "no permission to write" in result.err
 
 
-def test_a_shape_outside_a_static_model_is_explained(command: Command, tiny_photo: Path) -> None:
+def test_pictures_larger_than_a_static_model_are_cut_into_tiles(command: Command, photo: Path) -> None:
+    save_network(make_network(), Path("w.safetensors"))
+    assert command("efdn-export", "onnx", "--weights", "w.safetensors", "--shape", "64x64", "-o", "m.onnx").code == 0
+    for model in ("m.onnx", "w.safetensors"):
+        assert command("efdn-infer", photo, "--model", model, "-o", f"{model}.png", "--tile", 64).code == 0
+    with Image.open("m.onnx.png") as a, Image.open("w.safetensors.png") as b:
+        assert a.size == (800, 720)
+        # Tiles of one shape mirror what they lack, so that the last ones see other pixels beyond the picture.
+        assert np.abs(np.asarray(a).astype(int) - np.asarray(b)).mean() < 1
+
+
+def test_a_shape_too_small_for_tiles_is_explained(command: Command, tiny_photo: Path) -> None:
     save_network(make_network(), Path("w.safetensors"))
     assert command("efdn-export", "onnx", "--weights", "w.safetensors", "--shape", "16x16", "-o", "m.onnx").code == 0
     result = command("efdn-infer", tiny_photo, "--model", "m.onnx")
     assert result.code == 1
-    assert "m.onnx takes pictures of 16x16 (height x width), this one has 14x17" in result.err
+    assert "tiles of 16 pixels have no room for 16 pixels of overlap and 1 of padding: expected at least" in result.err
+    assert command("efdn-infer", tiny_photo, "--model", "m.onnx", "--tile-overlap", 1).code == 0
 
 
 @pytest.mark.parametrize(

@@ -105,26 +105,26 @@ def test_sheets_of_an_earlier_run_are_left_alone(infer: Infer) -> None:
 @pytest.mark.parametrize(
     ("options", "results"),
     [
-        ((), {"a_x2.png", "b_x2.png", "c_x2.tif"}),
-        (("--ext", "same"), {"a_x2.png", "b_x2.jpg", "c_x2.tif"}),
-        (("--ext", "WEBP", "--color", "rgb"), {"a_x2.webp", "b_x2.webp", "c_x2.webp"}),
-        (("--ext", ".tiff"), {"a_x2.tiff", "b_x2.tiff", "c_x2.tiff"}),
-        (("--suffix", "-big"), {"a-big.png", "b-big.png", "c-big.tif"}),
-        (("--suffix", "", "-o", "out"), {"out/a.png", "out/b.png", "out/c.tif"}),
-        (("--scale", "3"), {"a_x3.png", "b_x3.png", "c_x3.tif"}),
-        (("-s", "1.5"), {"a_x1.5.png", "b_x1.5.png", "c_x1.5.tif"}),
-        (("--size", "40x"), {"a_40x.png", "b_40x.png", "c_40x.tif"}),
-        (("--size", "50%"), {"a_50pct.png", "b_50pct.png", "c_50pct.tif"}),
+        ((), "a_x2.png b_x2.png c_x2.tif"),
+        (("--ext", "same"), "a_x2.png b_x2.jpg c_x2.tif"),
+        (("--ext", "WEBP", "--color", "rgb"), "a_x2.webp b_x2.webp c_x2.webp"),
+        (("--ext", ".tiff"), "a_x2.tiff b_x2.tiff c_x2.tiff"),
+        (("--suffix", "-big"), "a-big.png b-big.png c-big.tif"),
+        (("--suffix", "", "-o", "out"), "out/a.png out/b.png out/c.tif"),
+        (("--scale", "3"), "a_x3.png b_x3.png c_x3.tif"),
+        (("-s", "1.5"), "a_x1.5.png b_x1.5.png c_x1.5.tif"),
+        (("--size", "40x"), "a_40x.png b_40x.png c_40x.tif"),
+        (("--size", "50%"), "a_50pct.png b_50pct.png c_50pct.tif"),
     ],
     ids=str,
 )
-def test_results_are_named(infer: Infer, options: tuple[str, ...], results: set[str]) -> None:
+def test_results_are_named(infer: Infer, options: tuple[str, ...], results: str) -> None:
     picture("a.png")
     picture("b.jpg")
     Image.frombytes("CMYK", (20, 20), noise(20, 20).tobytes() + bytes(400)).save("c.tif")
     said = infer("a.png", "b.jpg", "c.tif", *options)
     assert said.code == 0, said.err
-    assert files() - {"a.png", "b.jpg", "c.tif"} == results
+    assert files() - {"a.png", "b.jpg", "c.tif"} == set(results.split())
 
 
 def test_one_bad_file_does_not_stop_the_rest(infer: Infer) -> None:
@@ -329,7 +329,7 @@ def test_an_interruption_leaves_no_half_file_and_the_next_run_goes_on(infer: Inf
     infer.engine.corrupt = stop
     said = infer("in", "-o", "out", "--json")
     assert said.code == 130
-    assert said.err.splitlines()[-1] == "efdn-infer: interrupted"
+    assert said.err.splitlines()[-1].startswith("efdn-infer: interrupted: ")
     assert no_parts_in(Path("out"))
     *outcomes, last = said.lines
     assert len(outcomes) == 6

@@ -236,7 +236,7 @@ def test_xmp_in_utf_16_becomes_utf_8(tmp_path: Path) -> None:
 
 def test_enlarged_metadata_keeps_the_size_in_inches(tmp_path: Path) -> None:
     before = metadata_of(KINDS["jpeg-exif-xmp-icc-dpi"](tmp_path))
-    after = enlarged(before, factor=4, width=4 * WIDTH, height=4 * HEIGHT)
+    after = enlarged(before, factors=(4, 4), width=4 * WIDTH, height=4 * HEIGHT)
     assert after.dpi == (1200, 1200)
     assert after.exif is not None
     assert before.exif is not None
@@ -252,7 +252,7 @@ def test_enlarged_metadata_keeps_the_size_in_inches(tmp_path: Path) -> None:
 
 def test_sizes_beyond_16_bits_and_fractions_of_a_factor_are_held() -> None:
     metadata = Metadata(exif=parts.exif(dpi=72), dpi=(72, 72))
-    after = enlarged(metadata, factor=2.5, width=70_000, height=80_000)
+    after = enlarged(metadata, factors=(2.5, 2.5), width=70_000, height=80_000)
     assert after.dpi == (180, 180)
     assert after.exif is not None
     main, details = tags_of(after.exif)
@@ -264,13 +264,13 @@ def test_short_sizes_in_exif_become_long_ones() -> None:
         head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
         entry = struct.pack(order + "HHIHH", 0x0100, 3, 1, 640, 0)
         exif = head + struct.pack(order + "H", 1) + entry + bytes(4)
-        after = enlarged(Metadata(exif=exif), factor=200, width=128_000, height=9).exif
+        after = enlarged(Metadata(exif=exif), factors=(200, 200), width=128_000, height=9).exif
         assert after is not None
         assert tags_of(after)[0][0x0100] == 128_000
 
 
 def test_enlarging_nothing_gives_nothing() -> None:
-    assert enlarged(Metadata(), factor=4, width=1, height=1) == Metadata()
+    assert enlarged(Metadata(), factors=(4, 4), width=1, height=1) == Metadata()
 
 
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 255)), max_size=12), st.integers(0, 500))
@@ -280,7 +280,7 @@ def test_damaged_exif_is_enlarged_and_turned_without_an_error(changes: list[tupl
     for at, value in changes:
         exif[at % len(exif)] = value
     damaged = bytes(exif[: len(exif) - cut % len(exif)])
-    after = enlarged(Metadata(exif=damaged, xmp=damaged), factor=4, width=9, height=9)
+    after = enlarged(Metadata(exif=damaged, xmp=damaged), factors=(4, 4), width=9, height=9)
     assert after.exif is None or len(after.exif) == len(damaged)
     if after.exif is not None:
         upright = exif_data.upright(after.exif, swapped=True)

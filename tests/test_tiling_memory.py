@@ -14,8 +14,7 @@ from tests.inference_samples import FakeEngine
 def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine of 1000 kB available, in no container."""
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(memory, "CGROUP_LIMIT", tmp_path / "max")
-    monkeypatch.setattr(memory, "CGROUP_USAGE", tmp_path / "current")
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
     (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemFree: 5 kB\nMemAvailable:    1000 kB\n")
     return tmp_path
 
@@ -28,19 +27,36 @@ def test_free_is_what_the_machine_has_available(told: Path) -> None:
     ("limit", "usage", "free"), [("500000", "200000", 300000), ("max", "200000", 1024000), ("100", "200", 0)]
 )
 def test_a_containers_limit_counts(told: Path, limit: str, usage: str, free: int) -> None:
-    (told / "max").write_text(f"{limit}\n")
-    (told / "current").write_text(f"{usage}\n")
+    (told / "memory.max").write_text(f"{limit}\n")
+    (told / "memory.current").write_text(f"{usage}\n")
     assert free_bytes() == free
 
 
 def test_a_container_of_more_than_the_machine_has_changes_nothing(told: Path) -> None:
-    (told / "max").write_text("9" * 15)
-    (told / "current").write_text("1")
+    (told / "memory.max").write_text("9" * 15)
+    (told / "memory.current").write_text("1")
     assert free_bytes() == 1000 * 1024
 
 
-def test_systems_that_do_not_tell_are_taken_to_have_enough(told: Path) -> None:
+def test_files_that_a_container_holds_in_memory_can_be_given_back(told: Path) -> None:
+    (told / "memory.max").write_text("500000\n")
+    (told / "memory.current").write_text("450000\n")
+    (told / "memory.stat").write_text("anon 100000\ninactive_file 300000\nactive_file 50000\n")
+    assert free_bytes() == 350000
+
+
+def test_systems_that_do_not_tell_what_is_free_are_asked_what_they_have(
+    told: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (told / "meminfo").unlink()
+    installed = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}
+    monkeypatch.setattr(memory.os, "sysconf", installed.__getitem__, raising=False)
+    assert free_bytes() == 1024000
+
+
+def test_systems_that_tell_nothing_are_taken_to_have_enough(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (told / "meminfo").unlink()
+    monkeypatch.delattr(memory.os, "sysconf", raising=False)
     assert free_bytes() is None
     assert tuple(sides_to_try(FakeEngine())) == HOST_SIDES
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from io import BytesIO
 
 from efdn.pictures.metadata import sound
 from efdn.pictures.picture import Color, Layout, Metadata
@@ -30,7 +29,8 @@ def open_bmp(source: Source) -> Stored:
     (header_size,) = struct.unpack_from("<I", head, 14)
     sides = struct.unpack_from("<HH" if header_size == OLDEST_HEADER else "<ii", head, 18)
     source.check(abs(sides[0]), abs(sides[1]))
-    image = BmpImageFile(BytesIO(source.content()))
+    source.file.seek(0)
+    image = BmpImageFile(source.file)
     color, bits = COLORS[image.mode], 1 if image.mode == "1" else 8
     layout = Layout(width=image.width, height=image.height, color=color, alpha=image.mode == "RGBA", bits=bits)
     metadata, warnings = sound(_metadata(source, head, header_size), source)

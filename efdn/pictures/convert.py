@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,8 @@ ICC_DATE = slice(24, 36)
 DATE = b"\x07\xd0\x00\x01\x00\x01" + bytes(6)
 """The first of January 2000, in place of the moment a profile was made: equal pictures give equal files."""
 
-BAND_SAMPLES = 1 << 22
+BAND_SAMPLES, BLEED_SAMPLES = 1 << 22, 1 << 18
+"""Of a band of rows: conversions need little room for each sample, colours under transparency several floats."""
 
 Floats = NDArray[Any]
 """Single precision."""
@@ -121,35 +123,66 @@ def bleed(pixels: Pixels, alpha: Pixels) -> Pixels:
     Returns:
         (H, W, C) of the same type, equal where alpha is not 0; the picture itself where nothing or all is transparent.
     """
-    hidden = alpha == 0
-    if not hidden.any() or hidden.all():
+    if alpha.all() or not alpha.any():
         return pixels
-    weight = alpha.astype(np.float32)
-    filled = _filled(pixels * weight[..., None], weight)
+    height, width, channels = pixels.shape
+
+    def weighted(rows: slice) -> Floats:
+        weight = alpha[rows, :, None].astype(np.float32)
+        return np.concatenate([pixels[rows] * weight, weight], axis=2)
+
+    # The finest level never exists as floats, only bands of it: it has four times the pixels of the next one.
+    coarse = _means(_halved(weighted, (height, width, channels + 1)))
     result: Pixels = pixels.copy()
-    nearest = filled[hidden]
-    result[hidden] = nearest if pixels.dtype.kind == "f" else np.rint(nearest)
+    for rows in _bands(pixels.shape):
+        nearest = _doubled(coarse, rows, width)
+        hidden = alpha[rows, :, None] == 0
+        exact = nearest if pixels.dtype.kind == "f" else np.rint(nearest, out=nearest)
+        np.copyto(result[rows], exact, where=hidden, casting="unsafe")
     return result
 
 
-def _filled(colors: Floats, weight: Floats) -> Floats:
-    """Mean colours, (H, W, C), of sums that are weighted; at least one weight is not 0."""
-    empty = weight == 0
-    means: Floats = colors / np.where(empty, np.float32(1), weight)[..., None]
-    if empty.any():
-        coarse = _filled(_halved(colors), _halved(weight))
-        rows, columns = np.nonzero(empty)
-        means[rows, columns] = coarse[rows // 2, columns // 2]
-    return means
+def _means(sums: Floats) -> Floats:
+    """Mean colours, (H, W, C), in place of weighted sums, (H, W, C + 1) with the weights last; one is not 0."""
+    weight, width = sums[..., -1], sums.shape[1]
+    whole = bool(weight.all()) or weight.size == 1
+    coarse = None if whole else _means(_halved(lambda rows: sums[rows], sums.shape))
+    for rows in _bands(sums.shape):
+        empty = weight[rows, :, None] == 0
+        colors = sums[rows, :, :-1]
+        colors /= np.where(empty, np.float32(1), weight[rows, :, None])
+        if coarse is not None:
+            np.copyto(colors, _doubled(coarse, rows, width), where=empty)
+    return sums[..., :-1]
 
 
-def _halved(values: Floats) -> Floats:
-    """Sums of two by two; an odd row or column at the end has nothing beside it. Scaled down, to stay finite."""
-    height, width = values.shape[:2]
-    borders = ((0, height % 2), (0, width % 2)) + ((0, 0),) * (values.ndim - 2)
-    even = np.pad(values, borders)
-    quarter: Floats = (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
-    return quarter
+def _halved(level: Callable[[slice], Floats], shape: tuple[int, ...]) -> Floats:
+    """Sums of two by two of a level of which rows are asked for; an odd row or column at the end has nothing beside it.
+
+    Scaled down, to stay finite.
+    """
+    height, width, channels = shape
+    halved = np.empty(((height + 1) // 2, (width + 1) // 2, channels), np.float32)
+    for rows in _bands(shape):
+        values = level(rows)
+        even = np.pad(values, ((0, len(values) % 2), (0, width % 2), (0, 0)))
+        sums = even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]
+        np.divide(sums, 4, out=halved[rows.start // 2 : rows.start // 2 + len(sums)])
+    return halved
+
+
+def _doubled(coarse: Floats, rows: slice, width: int) -> Floats:
+    """What a coarse level says of rows of the level below."""
+    height = rows.stop - rows.start
+    wanted = coarse[rows.start // 2 : (rows.stop + 1) // 2]
+    return wanted.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+
+
+def _bands(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Rows of a level in bounded parts, which begin at even ones."""
+    step = max(2, BLEED_SAMPLES // max(1, shape[1] * shape[2]) // 2 * 2)
+    for top in range(0, shape[0], step):
+        yield slice(top, min(shape[0], top + step))
 
 
 def _gray_to_rgb(picture: Picture) -> Picture:

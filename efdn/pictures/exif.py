@@ -110,13 +110,13 @@ def upright(exif: bytes, *, swapped: bool) -> bytes:
     return _without_thumbnail(changed)
 
 
-def enlarged(exif: bytes, *, factor: float, width: int, height: int) -> bytes:
-    """The same with the resolution times `factor`, and this width and height where such are said."""
+def enlarged(exif: bytes, *, factors: tuple[float, float], width: int, height: int) -> bytes:
+    """The same with the resolution along x and y times `factors`, and this width and height where such are said."""
     changed = bytearray(exif)
     for directory in directories(exif):
         for entry in directory.entries:
             if entry.tag in (X_RESOLUTION, Y_RESOLUTION):
-                _scale(changed, exif, entry, factor)
+                _scale(changed, exif, entry, factors[entry.tag == Y_RESOLUTION])
             elif entry.tag in WIDTHS:
                 _put_integer(changed, entry, width)
             elif entry.tag in HEIGHTS:

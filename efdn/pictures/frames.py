@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+from efdn.pictures.header import read_header
 from efdn.pictures.opening import opened
 from efdn.pictures.picture import Picture
 from efdn.pictures.reading import as_picture
@@ -24,8 +25,8 @@ class Frame:
     duration_ms: float
 
 
-def read_frames(path: Path, *, max_pixels: int) -> Iterator[Frame]:
-    """Reads frame after frame; a still picture is one. The file stays open until the last.
+def read_frames(path: Path, *, max_pixels: int) -> Generator[Frame, None, None]:
+    """Reads frame after frame; a still picture is one. The file stays open until the last, or until it is closed.
 
     Args:
         path: as `read_picture` takes it.
@@ -48,5 +49,4 @@ def read_loops(path: Path, *, max_pixels: int) -> int:
     Raises:
         ImageError: see `read_picture`.
     """
-    with opened(path, max_pixels=max_pixels) as stored:
-        return stored.loops if stored.moving else 1
+    return read_header(path, max_pixels=max_pixels).loops

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 
 from efdn.errors import ImageError
 from efdn.pictures.picture import Color, Layout
@@ -33,10 +32,11 @@ def open_gif(source: Source) -> Stored:
     Raises:
         ImageError: broken, or too large.
     """
-    content = source.content()
-    width, height = struct.unpack_from("<HH", content.ljust(13, b"\0"), 6)
+    source.file.seek(0)
+    width, height, flags = struct.unpack_from("<HHB", source.file.read(13).ljust(13, b"\0"), 6)
     source.check(width, height)
-    frames, loops = _Blocks(source, content).frames(width, height)
+    source.file.seek(_table_bytes(flags), 1)
+    frames, loops = _Blocks(source).frames(width, height)
     first, moving = frames[0], len(frames) > 1
     # A first frame beyond the screen makes it larger, as Pillow has it.
     width, height = max(width, first.right), max(height, first.bottom)
@@ -49,7 +49,8 @@ def open_gif(source: Source) -> Stored:
         from PIL.GifImagePlugin import GifImageFile
 
         raise_pillows_limit(width * height)
-        image = GifImageFile(BytesIO(content))
+        source.file.seek(0)
+        image = GifImageFile(source.file)
         return pillow_frames(image, len(frames), alpha=alpha, durations_ms=[frame.duration_ms for frame in frames])
 
     def load() -> Raster:
@@ -70,11 +71,10 @@ def open_gif(source: Source) -> Stored:
 
 
 class _Blocks:
-    """Goes through a GIF from block to block."""
+    """Goes through a GIF from block to block, from behind the screen's colour table on."""
 
-    def __init__(self, source: Source, content: bytes) -> None:
-        self._source, self._content = source, content
-        self._at = 13 + _table_bytes(content[10]) if len(content) > 13 else len(content)
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     def frames(self, width: int, height: int) -> tuple[list[_Frame], int]:
         """All frames, and how often they are played.
@@ -85,8 +85,7 @@ class _Blocks:
         """
         found: list[_Frame] = []
         loops, control = 1, bytes(4)
-        # Some files lack the block at the end.
-        while not (found and self._at == len(self._content)) and (kind := self._take(1)[0]) != END:
+        while (kind := self._kind(found)) != END:
             if kind == EXTENSION:
                 label, blocks = self._take(1)[0], self._sub_blocks()
                 if label == CONTROL and blocks and len(blocks[0]) >= 4:
@@ -120,11 +119,17 @@ class _Blocks:
             raise ValueError("there is no picture in it")
         return found, loops
 
+    def _kind(self, found: list[_Frame]) -> int:
+        """Of the next block; some files lack the one at the end."""
+        kind = self._source.file.read(1)
+        if not kind and not found:
+            raise ValueError("the file ends before the picture does")
+        return kind[0] if kind else END
+
     def _take(self, size: int) -> bytes:
-        taken = self._content[self._at : self._at + size]
+        taken = self._source.file.read(size)
         if len(taken) < size:
             raise ValueError("the file ends before the picture does")
-        self._at += size
         return taken
 
     def _sub_blocks(self) -> list[bytes]:

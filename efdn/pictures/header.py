@@ -33,4 +33,5 @@ def header_of(stored: Stored) -> Header:
         bits=stored.bits,
         frames=stored.frames,
         moving=stored.moving,
+        loops=stored.loops if stored.moving else 1,
     )

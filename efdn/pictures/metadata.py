@@ -13,12 +13,13 @@ LONGEST_XMP = 16 << 20
 """In bytes; a longer one is left out."""
 
 
-def enlarged(metadata: Metadata, *, factor: float, width: int, height: int) -> Metadata:
-    """The metadata of a picture that became `factor` times as large.
+def enlarged(metadata: Metadata, *, factors: tuple[float, float], width: int, height: int) -> Metadata:
+    """The metadata of a picture that became `factors` times as large.
 
     Args:
         metadata: of the picture as it was read.
-        factor: new width over old width; the resolution grows by it, so that the size in inches stays.
+        factors: new width over old width, new height over old height; the resolution along x and y grows by them, so
+            that the size in inches stays.
         width: the new one, in pixels.
         height: the new one, in pixels.
     """
@@ -27,9 +28,9 @@ def enlarged(metadata: Metadata, *, factor: float, width: int, height: int) -> M
         exif = exif_data.without_prefix(exif)
     return replace(
         metadata,
-        dpi=None if dpi is None else (dpi[0] * factor, dpi[1] * factor),
-        exif=None if exif is None else exif_data.enlarged(exif, factor=factor, width=width, height=height),
-        xmp=None if xmp is None else xmp_data.enlarged(xmp, factor=factor, width=width, height=height),
+        dpi=None if dpi is None else (dpi[0] * factors[0], dpi[1] * factors[1]),
+        exif=None if exif is None else exif_data.enlarged(exif, factors=factors, width=width, height=height),
+        xmp=None if xmp is None else xmp_data.enlarged(xmp, factors=factors, width=width, height=height),
     )
 
 

@@ -101,6 +101,7 @@ class Header:
         bits: of a sample in the file; 10 and 12 are read as 16.
         frames: how many pictures the file has.
         moving: whether these are frames of an animation rather than pages.
+        loops: how often an animation is played, 0 for ever; 1 for all else.
     """
 
     format: str
@@ -109,6 +110,7 @@ class Header:
     bits: int
     frames: int = 1
     moving: bool = False
+    loops: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

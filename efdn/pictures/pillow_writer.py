@@ -13,6 +13,7 @@ import numpy as np
 from efdn.errors import OutputError
 from efdn.pictures.formats import Format, held
 from efdn.pictures.picture import NOTHING, Color, Layout, Metadata, Pixels
+from efdn.pictures.pillow_frames import raise_pillows_limit
 from efdn.pictures.rows import SaveOptions
 from efdn.pictures.tiff.ifd import exif_with_dpi
 from efdn.pictures.tiff.writer import TiffEncoder
@@ -114,6 +115,7 @@ class PillowFrames:
 
         self._spool.flush()
         self._spool.seek(0)
+        raise_pillows_limit(self._layout.width * self._layout.height)
         with Image.open(self._spool, formats=["TIFF"]) as frames:
             arguments = {**self._arguments, "save_all": True, "duration": self._durations_ms}
             save(frames, self._file, self._format, arguments)

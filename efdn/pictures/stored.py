@@ -27,8 +27,9 @@ class Raster:
     alpha: Pixels | None = field(default=None, repr=False)
 
 
-LONGEST_FILE = 1 << 32
-"""In bytes, of files that are read whole: all but PNG and TIFF."""
+MOST_BESIDES, MOST_BYTES_A_PIXEL = 64 << 20, 16
+"""What a file that is decoded from memory may have of metadata, or of a phone's video behind a photo; and, far beyond
+what any codec needs, of pixels."""
 
 Shown = tuple[Raster, float]
 """A frame as it is shown, and for how many milliseconds."""
@@ -56,17 +57,24 @@ class Source:
                 "raise --max-pixels or crop it"
             )
 
-    def content(self) -> bytes:
-        """The whole file.
+    def content(self, pixels: int) -> bytes:
+        """The whole file, of this many pixels in all its frames.
 
         Raises:
-            ImageError: it is longer than any picture of these formats.
+            ImageError: it is longer than they can explain.
         """
+        size, most = self.file.seek(0, 2), MOST_BESIDES + MOST_BYTES_A_PIXEL * pixels
+        if size > most:
+            raise ImageError(
+                f"{self.path} has {size} bytes: expected at most {most} of {pixels} pixels; save the picture anew"
+            )
+        return self.beginning(size)
+
+    def beginning(self, most: int) -> bytes:
+        """At most so many bytes, from the first on."""
         size = self.file.seek(0, 2)
-        if size > LONGEST_FILE:
-            raise ImageError(f"{self.path} has {size} bytes: expected at most {LONGEST_FILE} in a picture; use TIFF")
         self.file.seek(0)
-        return self.file.read()
+        return self.file.read(min(size, most))
 
     def refused(self, kind: str, instead: str) -> ImageError:
         """For a kind of picture that is not read; `instead` says what to convert to."""

@@ -43,20 +43,20 @@ def open_webp(source: Source) -> Stored:
     layout = Layout(width=chunks.width, height=chunks.height, color=Color.RGB, alpha=chunks.alpha)
     raw = Metadata(icc_profile=chunks.texts.get(b"ICCP"), exif=chunks.texts.get(b"EXIF"), xmp=chunks.texts.get(b"XMP "))
     metadata, warnings = sound(raw, source)
-    moving = frames > 1
+    moving, pixels = frames > 1, layout.width * layout.height * frames
 
     def load() -> Raster:
         if chunks.durations_ms:
             return next(play())[0]
         import imagecodecs
 
-        return split_alpha(imagecodecs.webp_decode(source.content(), hasalpha=layout.alpha), layout.alpha)
+        return split_alpha(imagecodecs.webp_decode(source.content(pixels), hasalpha=layout.alpha), layout.alpha)
 
     def play() -> Iterator[Shown]:
         from PIL.WebPImagePlugin import WebPImageFile
 
         raise_pillows_limit(layout.width * layout.height)
-        image = WebPImageFile(BytesIO(source.content()))
+        image = WebPImageFile(BytesIO(source.content(pixels)))
         return pillow_frames(image, frames, alpha=layout.alpha, durations_ms=chunks.durations_ms)
 
     return Stored(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 
 WIDTHS = (b"exif:PixelXDimension", b"tiff:ImageWidth")
 HEIGHTS = (b"exif:PixelYDimension", b"tiff:ImageLength")
 RESOLUTIONS = (b"tiff:XResolution", b"tiff:YResolution")
+"""Along x and y."""
+
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -26,10 +29,10 @@ def upright(xmp: bytes) -> bytes:
     return _replaced(xmp, b"tiff:Orientation", lambda _: b"1")
 
 
-def enlarged(xmp: bytes, *, factor: float, width: int, height: int) -> bytes:
-    """The same with this width and height where such are said, and the resolution times `factor`."""
+def enlarged(xmp: bytes, *, factors: tuple[float, float], width: int, height: int) -> bytes:
+    """The same with this width and height where such are said, and the resolution along x and y times `factors`."""
 
-    def scaled(number: bytes) -> bytes:
+    def scaled(number: bytes, factor: float) -> bytes:
         above, _, below = number.partition(b"/")
         if below and not int(below):
             return number
@@ -40,8 +43,8 @@ def enlarged(xmp: bytes, *, factor: float, width: int, height: int) -> bytes:
         xmp = _replaced(xmp, name, lambda _: b"%d" % width)
     for name in HEIGHTS:
         xmp = _replaced(xmp, name, lambda _: b"%d" % height)
-    for name in RESOLUTIONS:
-        xmp = _replaced(xmp, name, scaled)
+    for name, factor in zip(RESOLUTIONS, factors, strict=True):
+        xmp = _replaced(xmp, name, partial(scaled, factor=factor))
     return xmp
 
 

@@ -12,11 +12,28 @@ from pathlib import Path
 from efdn.files import reason_of
 
 PICTURES = frozenset(
-    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".webp", ".tif", ".tiff"}
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff"}
     | {".bmp", ".gif", ".avif", ".avifs", ".mpo"}
 )  # fmt: skip
 VIDEOS = frozenset(
-    {".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv"}
+    # Not .ts: in folders that is TypeScript as often as video.
+    {
+        ".mp4",
+        ".mkv",
+        ".mov",
+        ".webm",
+        ".avi",
+        ".m4v",
+        ".mpg",
+        ".mpeg",
+        ".mts",
+        ".m2ts",
+        ".wmv",
+        ".flv",
+        ".3gp",
+        ".ogv",
+        ".vob",
+    }
 )
 """Endings of names that are looked for in folders, in small letters."""
 

@@ -13,6 +13,10 @@ INTERRUPTED = 130
 """Exit code that shells know for a program ended by Ctrl-C."""
 
 
+BEGINS_ANEW = "a further run begins anew"
+"""What a reason ends in where part of the work is done and nothing goes on from it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Waits:
     """Seconds in which the calling thread, and with it the engine, stood still.
@@ -31,6 +35,11 @@ class Waits:
     def seconds(self) -> float:
         """All of them."""
         return self.read_s + self.queue_s + self.end_s
+
+    def __add__(self, other: Waits) -> Waits:
+        return Waits(
+            read_s=self.read_s + other.read_s, queue_s=self.queue_s + other.queue_s, end_s=self.end_s + other.end_s
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +114,8 @@ def failure_lines(summary: Summary) -> tuple[str, ...]:
     """
     failed = [outcome for outcome in summary.outcomes if outcome.status is Status.FAILED]
     lines = [failure_line(outcome) for outcome in sorted(failed, key=lambda outcome: outcome.traceback is None)]
-    left = Counter(outcome.reason for outcome in summary.outcomes if outcome.status is Status.CANCELLED)
-    lines += [f"{count} not done: {reason}; --skip-existing goes on from here" for reason, count in left.items()]
+    left = Counter(outcome.reason or "" for outcome in summary.outcomes if outcome.status is Status.CANCELLED)
+    lines += [f"{count} not done: {_with_advice(printable(reason))}" for reason, count in left.items()]
     return tuple(lines)
 
 
@@ -114,3 +123,7 @@ def failure_line(outcome: Outcome) -> str:
     """One failure; its source is named once."""
     reason = printable(outcome.reason or "failed")
     return reason if shown(outcome.source) in reason else f"{shown(outcome.source)}: {reason}"
+
+
+def _with_advice(reason: str) -> str:
+    return reason if reason.endswith(BEGINS_ANEW) else f"{reason}; --skip-existing goes on from here"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -25,8 +26,8 @@ SAME_ENDINGS = {".jpeg": ".jpg", ".jpe": ".jpg", ".tiff": ".tif", ".apng": ".png
 COMPARED = "_compare"
 """What names of sheets that stand beside results end in."""
 
-PARTIAL = ".partial"
-"""What names of videos end in whose making was interrupted."""
+PARTIAL = re.compile(r"\.partial(-\d+)?\Z")
+"""What names of videos end in whose making was interrupted, once or more often."""
 
 EXISTS, EARLIER_RESULT = "its result exists", "result of an earlier run"
 
@@ -80,7 +81,7 @@ def plan_targets(
     if any(character in suffix for character in "/\\\0"):
         raise UsageError(f"--suffix must be part of a file's name, got {suffix!r}: choose the folder with -o")
     file = _output_file(sources, output, ending)
-    fresh, outcomes = _without_earlier_results(sources, output, suffix)
+    fresh, outcomes = _without_earlier_results(sources, output, suffix, existing)
     tasks: list[Task] = []
     for source in fresh:
         try:
@@ -118,7 +119,7 @@ def _target(source: Source, output: Path | None, suffix: str, ending: Ending) ->
 
 
 def _without_earlier_results(
-    sources: Sequence[Source], output: Path | None, suffix: str
+    sources: Sequence[Source], output: Path | None, suffix: str, existing: Existing
 ) -> tuple[list[Source], list[Outcome]]:
     """Takes out `a_x4.png` where `a.png` or `a.jpg` is a source too and its result comes to stand there."""
     if not suffix:
@@ -130,9 +131,11 @@ def _without_earlier_results(
     fresh: list[Source] = []
     outcomes: list[Outcome] = []
     for source in sources:
-        stem = source.path.stem.removesuffix(COMPARED).removesuffix(PARTIAL)
+        stem = PARTIAL.sub("", source.path.stem.removesuffix(COMPARED))
         place = (_real_folder(source.path.parent), stem.removesuffix(suffix))
-        if stem.endswith(suffix) and place in results:
+        # Results that were named are not to be replaced without a word: that is refused later.
+        meant = source.named and existing is Existing.OVERWRITE
+        if stem.endswith(suffix) and place in results and not meant:
             outcomes.append(Outcome(source=source.path, status=Status.SKIPPED, reason=EARLIER_RESULT))
         else:
             fresh.append(source)

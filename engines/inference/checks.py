@@ -34,10 +34,11 @@ class Checks:
     Args:
         engine: an open engine.
         wanted: of the results.
+        mixed: whether there are pictures and videos: an ending of the one kind is then not for the other.
     """
 
-    def __init__(self, engine: Engine, wanted: Wanted) -> None:
-        self._engine, self._wanted = engine, wanted
+    def __init__(self, engine: Engine, wanted: Wanted, *, mixed: bool = False) -> None:
+        self._engine, self._wanted, self._mixed = engine, wanted, mixed
         self._headers: dict[Path, Header] = {}
 
     def ending(self, source: Source) -> str:
@@ -48,6 +49,8 @@ class Checks:
             UsageError: options that contradict each other for such a picture.
         """
         wanted = self._wanted.ending
+        if self._mixed and wanted is not None and source.video != (wanted in CONTAINERS):
+            wanted = None
         if source.video:
             own = source.path.suffix.lower()
             return (own if own in CONTAINERS else ANY_STREAM) if wanted in (None, SAME) else str(wanted)
@@ -71,7 +74,8 @@ class Checks:
             from engines.video.facts import probe_video
             from engines.video.target import check_video_target
 
-            check_video_target(probe_video(task.source.path), task.target, self._wanted.video, self._engine.model.scale)
+            facts, scale = probe_video(task.source.path), self._engine.model.scale
+            check_video_target(facts, task.target, self._wanted.video, scale, makes_folder=True)
             return
         header = self._header(task.source.path)
         layout = self._layout(header)

@@ -18,7 +18,7 @@ from engines.batch.sources import Sources
 from engines.batch.summary import Summary
 from engines.batch.targets import Existing, Plan, plan_targets
 from engines.batch.task import Task
-from engines.batch.work import Concurrency, Report
+from engines.batch.work import Concurrency, Finished, Report
 from engines.inference.checks import Checks
 from engines.inference.comparing import sheet_beside
 from engines.inference.wanted import SAME, Wanted
@@ -51,7 +51,7 @@ def plan_files(sources: Sources, engine: Engine, wanted: Wanted, naming: Naming)
     Raises:
         UsageError, OutputError: see `plan_targets`.
     """
-    checks = Checks(engine, wanted)
+    checks = Checks(engine, wanted, mixed=len({source.video for source in sources.found}) > 1)
     single = wanted.ending if wanted.ending != SAME else None
     named = naming.output is not None and not naming.output.is_dir() and bool(naming.output.suffix)
     plan = plan_targets(
@@ -110,6 +110,8 @@ def run_files(plan: Plan, engine: Engine, wanted: Wanted, concurrency: Concurren
             Outcome(source=task.source.path, target=task.target, status=Status.CANCELLED, reason="interrupted")
             for task in videos
         )
+        for outcome in left:
+            report(Finished(outcome=outcome))
         return replace(summary, outcomes=(*summary.outcomes, *left))
     from engines.inference.videos import run_videos
 

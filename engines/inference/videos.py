@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import perf_counter
 
-from efdn.errors import EfdnError
 from efdn.pictures.picture import Pixels
 from engines.batch.failures import explain
 from engines.batch.outcome import Outcome, Stages, Status
@@ -64,11 +63,15 @@ def _one(task: Task, index: int, engine: Engine, wanted: Wanted, report: Report)
         summary = upscale_video(task.source.path, task.target, upscale_frame, wanted.video, tell)
     except KeyboardInterrupt:
         return _cancelled(task), True
-    except (EfdnError, OSError, MemoryError) as error:
-        stages = Stages(infer_s=perf_counter() - began)
-        reason = explain(error).reason
+    except Exception as error:
+        stages, why = Stages(infer_s=perf_counter() - began), explain(error)
         return Outcome(
-            source=task.source.path, target=task.target, status=Status.FAILED, reason=reason, stages=stages
+            source=task.source.path,
+            target=task.target,
+            status=Status.FAILED,
+            reason=why.reason,
+            stages=stages,
+            traceback=why.traceback,
         ), False
     return _outcome(task, summary), summary.interrupted
 

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from efdn.errors import EngineError, ShapeError
+from engines.failures import run_error
 from engines.feeds import check_feeds
 from engines.graphs import first_line, model_info, tensor_spec, threads_of
 from engines.options import DEFAULT_OPTIONS, RunOptions
@@ -85,7 +86,7 @@ class OnnxRuntimeEngine(Engine):
         shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in feeds.items())
         if "INVALID_ARGUMENT" in str(error):
             return ShapeError(f"{self.model.name} does not take {shapes}: {first_line(error)}")
-        return EngineError(f"ONNX Runtime failed on {shapes}: {first_line(error)}")
+        return run_error(f"ONNX Runtime failed on {shapes}: {first_line(error)}", str(error))
 
 
 def _spec(value: Any, smallest_side: int) -> TensorSpec:

@@ -63,7 +63,8 @@ def enlarge(engine: Engine, picture: Picture, options: EnlargeOptions = DEFAULT_
         rows = _flattened(rows, options.background)
     if layout.bits == 1:
         rows = (to_bits(block, 1) for block in rows)
-    metadata = enlarged(picture.metadata, factor=layout.width / source.width, width=layout.width, height=layout.height)
+    factors = (layout.width / source.width, layout.height / source.height)
+    metadata = enlarged(picture.metadata, factors=factors, width=layout.width, height=layout.height)
     return Enlarged(layout=layout, metadata=metadata, rows=rows, warnings=picture.warnings)
 
 

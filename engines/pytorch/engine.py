@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from efdn.errors import EngineError
+from engines.failures import run_error
 from engines.feeds import check_feeds
 from engines.protocol import INPUT, OUTPUT, Arrays, Dim, Engine, LayerTime, ModelInfo, TensorSpec, shapes_of
 from engines.pytorch.layers import ModuleClock
@@ -105,4 +106,4 @@ def telling() -> Iterator[None]:
         yield
     except RuntimeError as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise EngineError(f"PyTorch failed: {reason[:300]}") from error
+        raise run_error(f"PyTorch failed: {reason[:300]}", reason) from error

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from engines.protocol import Engine, StagedEngine
 
 HOST_SIDES = (288, 192, 128, 96)
-"""Sides of tiles on a CPU. Larger ones cost memory and gain little: what overlaps shrinks from 1.27 to 1.13 times
-the pixels between 288 and 544."""
+"""Sides of tiles on a CPU. Larger ones cost memory and gain little: between 288 and 544 the pixels computed for a
+picture of 5000x5000 shrink from 1.35 to 1.17 times its own."""
 
 DEVICE_SIDES = (1024, 768, 512, 384, 256, 192, 128, 96)
 """Sides of tiles on a GPU, where a launch costs the same for any size. What they take is known once they have run."""
@@ -21,7 +22,10 @@ SHARE = 0.5
 """Of the free memory that a tile may take; pictures and other programs need some too."""
 
 MEMINFO = Path("/proc/meminfo")
-CGROUP_LIMIT, CGROUP_USAGE = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+CGROUP = Path("/sys/fs/cgroup")
+
+INSTALLED_SHARE = 0.25
+"""Of the memory installed, taken to be free where the system does not tell what is."""
 
 
 def sides_to_try(engine: Engine) -> Iterator[int]:
@@ -38,7 +42,7 @@ def sides_to_try(engine: Engine) -> Iterator[int]:
 def free_bytes() -> int | None:
     """Memory that this process may still take, or None where the system does not tell."""
     known = [value for value in (_machine_bytes(), _group_bytes()) if value is not None]
-    return min(known) if known else None
+    return min(known) if known else _guessed_bytes()
 
 
 def _machine_bytes() -> int | None:
@@ -49,9 +53,20 @@ def _machine_bytes() -> int | None:
 
 
 def _group_bytes() -> int | None:
-    """What is left of a container's limit."""
-    limit, usage = _text(CGROUP_LIMIT).strip(), _text(CGROUP_USAGE).strip()
-    return max(0, int(limit) - int(usage)) if limit.isdigit() and usage.isdigit() else None
+    """What is left of a container's limit; what it holds of files can be given back."""
+    limit, usage = _text(CGROUP / "memory.max").strip(), _text(CGROUP / "memory.current").strip()
+    if not limit.isdigit() or not usage.isdigit():
+        return None
+    fields = dict(line.split()[:2] for line in _text(CGROUP / "memory.stat").splitlines() if len(line.split()) == 2)
+    return max(0, int(limit) - int(usage) + int(fields.get("inactive_file", 0)))
+
+
+def _guessed_bytes() -> int | None:
+    """A share of what is installed; Windows does not tell even that."""
+    try:
+        return int(INSTALLED_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def _text(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from efdn.errors import DeviceMemoryError, UsageError
+from efdn.errors import OutOfMemoryError, UsageError
 from engines.protocol import Engine
 from engines.tiling.memory import sides_to_try
 from engines.tiling.options import DEFAULT_TILING, TileOptions
@@ -29,15 +29,15 @@ def upscaled_rows(
 
     Raises:
         UsageError: tiles of a size that the engine takes have no room for padding and overlap.
-        DeviceMemoryError: even the smallest tiles are too large.
+        OutOfMemoryError: even the smallest tiles are too large.
         EngineError: see `samples.run_tile`.
     """
-    failure: DeviceMemoryError | MemoryError | None = None
+    failure: OutOfMemoryError | MemoryError | None = None
     for plan in plans(engine, pixels, options):
         rows = tiled_rows(engine, pixels, plan, str(pixels.dtype) if dtype is None else dtype)
         try:
             first = next(rows)
-        except (DeviceMemoryError, MemoryError) as error:
+        except (OutOfMemoryError, MemoryError) as error:
             failure = error
             continue
         yield first

@@ -13,7 +13,7 @@ from efdn.errors import UsageError
 from efdn.shapes import Side
 from engines.protocol import Engine, StagedEngine
 from engines.tiling.memory import HOST_BYTES_A_PIXEL, SHARE, free_bytes, sides_to_try
-from engines.tiling.options import DEFAULT_TILING, TileOptions
+from engines.tiling.options import DEFAULT_PAD, DEFAULT_TILING, TileOptions
 from engines.tiling.plan import TilePlan, plan_tiles, untiled
 from engines.tiling.rows import tiled_rows
 from engines.tiling.samples import Samples, to_samples
@@ -90,27 +90,25 @@ def verify_tiles(
     Raises:
         UsageError: the engine does not take it whole, or it is so small that tiles do not cut it.
     """
-    side = (pixels.shape[0], pixels.shape[1])
+    side, longest = (pixels.shape[0], pixels.shape[1]), longest_tile(engine, options)
+    usual = plan_tiles(engine, side, options, longest)
+    if usual.count == 1:
+        raise UsageError(
+            f"a picture of {side[0]}x{side[1]} (height x width) is one tile of {usual.tile[0]}x{usual.tile[1]}: "
+            "give a larger one, or a smaller --tile"
+        )
     whole = _floats(engine, pixels, plan_tiles(engine, side, untiled(options), max(side)))
     for overlap in sorted({*overlaps, options.overlap}):
         try:
-            plan = plan_tiles(engine, side, replace(options, overlap=overlap), longest_tile(engine, options))
+            plan = plan_tiles(engine, side, replace(options, overlap=overlap), longest)
         except UsageError:
-            if overlap == options.overlap:
-                raise
             continue  # Tiles have no room for so much, which nobody asked for by name.
-        if plan.count == 1:
-            raise UsageError(
-                f"a picture of {side[0]}x{side[1]} (height x width) is one tile of {plan.tile[0]}x{plan.tile[1]}: "
-                "give a larger one, or a smaller --tile"
-            )
-        tiled = _floats(engine, pixels, plan)
         yield TileError(
             overlap=overlap,
             tile=plan.tile,
             tiles=plan.count,
             cost=plan.cost,
-            **_distances(whole, tiled, engine.model.scale * BAND),
+            **_distances(whole, _floats(engine, pixels, plan), engine.model.scale * BAND),
         )
 
 
@@ -120,14 +118,18 @@ def longest_tile(engine: Engine, options: TileOptions) -> int:
 
 
 def middle_that_fits(engine: Engine, pixels: Samples) -> Samples:
-    """The middle of a picture, as much of it as can be upscaled whole in the memory that is free."""
+    """The middle of a picture, as much of it as the engine takes whole and the free memory has room for."""
     free = engine.device_memory().free if isinstance(engine, StagedEngine) else free_bytes()
     most = WHOLE_SIDE**2 if free is None else int(SHARE * free / HOST_BYTES_A_PIXEL)
     height, width = pixels.shape[:2]
-    if height * width <= most:
-        return pixels
-    share = math.sqrt(most / (height * width))
+    share = min(1.0, math.sqrt(most / (height * width)))
     rows, columns = max(1, int(share * height)), max(1, int(share * width))
+    largest = [shapes.max for shapes in engine.shapes if shapes.max is not None]
+    if len(largest) == len(engine.shapes):
+        room = max(largest, key=lambda side: side[0] * side[1])
+        rows, columns = min(rows, room[0] - 2 * DEFAULT_PAD), min(columns, room[1] - 2 * DEFAULT_PAD)
+    if (rows, columns) == (height, width):
+        return pixels
     top, left = (height - rows) // 2, (width - columns) // 2
     return pixels[top : top + rows, left : left + columns]
 

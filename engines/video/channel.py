@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Condition
 from typing import Generic, TypeVar
 
@@ -63,15 +63,27 @@ class Channel(Generic[Item]):
         """Why it ended, if not because there was nothing more."""
         return self._error
 
-    def __iter__(self) -> Iterator[Item]:
-        while True:
-            with self._changed:
-                while not self._items and not self._ended and not self._abandoned:
-                    self._changed.wait(POLL_S)
-                if not self._items:
-                    if self._error is not None:
-                        raise self._error
-                    return
+    def take(self, check: Callable[[], None] = lambda: None) -> Item | None:
+        """The next item, once there is one; None where nothing more comes.
+
+        Args:
+            check: called now and then while there is none; may raise.
+
+        Raises:
+            BaseException: why the queue ended, if not because there was nothing more.
+        """
+        with self._changed:
+            while not self._items and not self._ended and not self._abandoned:
+                check()
+                self._changed.wait(POLL_S)
+            if self._items:
                 item = self._items.popleft()
                 self._changed.notify_all()
+                return item
+            if self._error is not None:
+                raise self._error
+            return None
+
+    def __iter__(self) -> Iterator[Item]:
+        while (item := self.take()) is not None:
             yield item

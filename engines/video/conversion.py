@@ -1,13 +1,16 @@
-"""Frames of FFmpeg to RGB arrays and back, through FFmpeg's own scaler."""
+"""Frames of FFmpeg to RGB arrays and back, through FFmpeg's own scaler; its errors become VideoError."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from efdn.errors import VideoError
 from engines.video import libav
 from engines.video.color import RGB, ColorTags
 from engines.video.libav import AvObject
@@ -42,8 +45,7 @@ class ToRgb:
         kind = (frame.width, frame.height, frame.format.name)
         if kind not in self._graphs:
             self._graphs[kind] = _graph(*kind, self._scale, self._format)
-        pixels: Pixels = _through(self._graphs[kind], frame).to_ndarray()
-        return pixels
+        return _array(_through(self._graphs[kind], frame))
 
 
 class FromRgb:
@@ -84,29 +86,49 @@ class Bicubic:
 
     def __call__(self, pixels: Pixels) -> Pixels:
         """(target_height, target_width, 3) of (height, width, 3)."""
-        enlarged: Pixels = _through(self._graph, new_frame(pixels, self._format)).to_ndarray()
-        return enlarged
+        return _array(_through(self._graph, new_frame(pixels, self._format)))
 
 
 def new_frame(pixels: Pixels, pixel_format: str) -> AvObject:
     """A frame of FFmpeg's that holds an array."""
-    frame = libav.load().VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=pixel_format)
+    with _telling(f"{pixels.shape[1]}x{pixels.shape[0]} {pixel_format}"):
+        frame = libav.load().VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=pixel_format)
     frame.pts, frame.time_base = 0, ANY_TIME_BASE
     return frame
 
 
 def _graph(width: int, height: int, pixel_format: str, scale: str, target_format: str) -> AvObject:
     """A chain of FFmpeg's filters that scales frames of one kind."""
-    graph = libav.load().filter.Graph()
     size = f"{width}x{height}"
-    source = graph.add(
-        "buffer", video_size=size, pix_fmt=pixel_format, time_base=str(ANY_TIME_BASE), pixel_aspect="1/1"
-    )
-    graph.link_nodes(source, graph.add("scale", scale), graph.add("format", target_format), graph.add("buffersink"))
-    graph.configure()
+    with _telling(f"{size} {pixel_format}"):
+        graph = libav.load().filter.Graph()
+        source = graph.add(
+            "buffer", video_size=size, pix_fmt=pixel_format, time_base=str(ANY_TIME_BASE), pixel_aspect="1/1"
+        )
+        graph.link_nodes(source, graph.add("scale", scale), graph.add("format", target_format), graph.add("buffersink"))
+        graph.configure()
     return graph
 
 
 def _through(graph: AvObject, frame: AvObject) -> AvObject:
-    graph.push(frame)
-    return graph.pull()
+    with _telling(f"{frame.width}x{frame.height} {frame.format.name}"):
+        graph.push(frame)
+        return graph.pull()
+
+
+def _array(frame: AvObject) -> Pixels:
+    with _telling(f"{frame.width}x{frame.height} {frame.format.name}"):
+        pixels: Pixels = frame.to_ndarray()
+    return pixels
+
+
+@contextmanager
+def _telling(what: str) -> Iterator[None]:
+    """Tells FFmpeg's errors on frames of a kind as VideoError."""
+    try:
+        yield
+    except (libav.ffmpeg_error(), ValueError) as error:
+        raise VideoError(
+            f"FFmpeg cannot convert frames of {what} ({libav.one_line(error)}): "
+            "convert the video first, or choose another pixel format"
+        ) from error

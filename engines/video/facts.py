@@ -21,16 +21,22 @@ CHROMA = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "4
 CAPTIONS = "A53_CC"
 
 
-def probe_video(path: Path) -> VideoFacts:
+def probe_video(path: Path, max_pixels: int | None = None) -> VideoFacts:
     """Looks at a video; only its first frame is decoded.
+
+    Args:
+        path: of the video.
+        max_pixels: of a frame; larger ones are refused before they are decoded. None is any number.
 
     Raises:
         MissingExtraError: PyAV is not installed.
-        VideoError: missing, unreadable, without video, or nothing of it can be decoded.
+        VideoError: missing, unreadable, without video, larger than `max_pixels`, or nothing of it can be decoded.
     """
     with libav.open_source(path) as container:
         stream = main_stream(container, path)
+        _check_pixels(path, stream.codec_context, max_pixels)
         frame = _first_frame(container, stream, path)
+        _check_pixels(path, frame, max_pixels)  # What the file says need not be what its frames are.
         return _facts(path, container, stream, frame)
 
 
@@ -49,6 +55,15 @@ def main_stream(container: AvObject, path: Path) -> AvObject:
     if chosen.codec_context is None:
         raise VideoError(f"{path}: no decoder for its video in the FFmpeg that PyAV brings here: convert it first")
     return chosen
+
+
+def _check_pixels(path: Path, sized: AvObject, max_pixels: int | None) -> None:
+    width, height = sized.width, sized.height
+    if max_pixels is not None and width * height > max_pixels:
+        raise VideoError(
+            f"{path} has frames of {width}x{height} pixels, more than the {max_pixels} that are allowed: "
+            "raise --max-pixels"
+        )
 
 
 def _first_frame(container: AvObject, stream: AvObject, path: Path) -> AvObject:

@@ -83,6 +83,11 @@ class VideoSummary:
         seconds: taken in all.
         engine_seconds: of them, in which frames were upscaled.
         bytes_written: size of the result.
+        read_s: of work in the thread that decodes.
+        write_s: of work in the thread that encodes.
+        read_wait_s: in which the calling thread, and with it the engine, waited for a frame.
+        queue_wait_s: in which it waited for room in front of the encoder.
+        end_wait_s: in which it waited for the last frames to be written.
         interrupted: whether it was ended early by Ctrl-C.
         warnings: what was left out or looks wrong, one sentence each.
     """
@@ -95,5 +100,10 @@ class VideoSummary:
     seconds: float
     engine_seconds: float
     bytes_written: int
+    read_s: float = 0.0
+    write_s: float = 0.0
+    read_wait_s: float = 0.0
+    queue_wait_s: float = 0.0
+    end_wait_s: float = 0.0
     interrupted: bool = False
     warnings: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from efdn.errors import VideoError
 from engines.video import libav
 from engines.video.clip import Clip
 from engines.video.clock import Clock
@@ -60,27 +61,34 @@ class VideoReader:
         return self._seen
 
     def portions(self, path: Path) -> Iterator[Portion]:
-        """The wanted frames, in the order in which they are shown, and one portion without a frame behind them."""
-        with libav.open_source(path) as container:
-            video = container.streams[self._facts.index]
-            video.codec_context.thread_count = self._options.threads
-            video.codec_context.thread_type = "AUTO"
-            streams = [video, *(container.streams[index] for index in self._copied)]
-            for frame in self._frames(container, video, streams):
-                yield self._portion(frame)
-            yield Portion(pixels=None, packets=self._clip.take(last=True))
+        """The wanted frames, in the order in which they are shown, and one portion without a frame behind them.
 
-    def _frames(self, container: AvObject, video: AvObject, streams: list[AvObject]) -> Iterator[AvObject]:
-        """Frames of the clip; packets of other streams go to it on the way."""
+        A portion without a frame comes for each that is passed over, too: whoever wants no more can tell then.
+
+        Raises:
+            VideoError: the file cannot be opened, or a frame not be converted.
+        """
+        try:
+            with libav.open_source(path) as container:
+                video = container.streams[self._facts.index]
+                video.codec_context.thread_count = self._options.threads
+                video.codec_context.thread_type = "AUTO"
+                streams = [video, *(container.streams[index] for index in self._copied)]
+                for frame in self._frames(container, video, streams):
+                    yield Portion(pixels=None) if frame is None else self._portion(frame)
+                yield Portion(pixels=None, packets=self._clip.take(last=True))
+        except libav.ffmpeg_error() as error:
+            raise VideoError(f"cannot read {path} ({libav.one_line(error)}): get a whole copy") from error
+
+    def _frames(self, container: AvObject, video: AvObject, streams: list[AvObject]) -> Iterator[AvObject | None]:
+        """Frames of the clip, and None for others; packets of other streams go to it on the way."""
         waiting = {stream.index for stream in streams if stream.type == "audio"}
         for packet in self._demuxed(container, streams):
             if packet is None or packet.stream.index == video.index:
                 if self._clip.end is not None:
                     continue
                 for frame in self._decoded(video, packet):
-                    wanted = self._place(frame)
-                    if wanted:
-                        yield frame
+                    yield frame if self._place(frame) else None
             else:
                 self._clip.offer(packet)
                 if self._clip.is_past(packet):

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 from math import isqrt
 from pathlib import Path
 
 from efdn.errors import OutputError, VideoError
-from efdn.files import check_target
 from engines.video import libav
 from engines.video.color import RGB
+from engines.video.containers import CONTAINERS
 from engines.video.encoders import Encoder, choose_pixel_format, encoder_options, find_encoder, formats_of
 from engines.video.facts import describe_format
 from engines.video.hdr import hdr_options
 from engines.video.options import VideoOptions
 from engines.video.source_facts import StreamFacts, VideoFacts
-
-CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-"""FFmpeg's name of the container for each ending."""
 
 COVERS = ("mjpeg", "png")
 """Codecs of cover pictures."""
@@ -54,28 +53,30 @@ class VideoPlan:
     warnings: tuple[str, ...]
 
 
-def check_video_target(facts: VideoFacts, target: Path, options: VideoOptions, scale: int | None = None) -> VideoPlan:
-    """How `target` will be written, once it is known that it can be.
+def check_video_target(
+    facts: VideoFacts, target: Path, options: VideoOptions, scale: int | None = None, *, makes_folder: bool = False
+) -> VideoPlan:
+    """How `target` will be written, once it is known that its container and encoder take the video.
+
+    Its folder need not exist yet.
 
     Args:
         facts: of the source.
         target: file to write; its ending says the container.
         options: what is wanted.
         scale: magnification, or None where it is not known yet: then sizes are not checked.
+        makes_folder: whether the caller is going to make the target's folder where there is none.
 
     Raises:
-        OutputError: unknown ending, a container that does not hold a stream, or a target that cannot be written.
+        OutputError: unknown ending, a container that does not hold a stream, or the source itself as target.
         VideoError: a codec, quality, preset, pixel format or size that does not go with the rest.
     """
     format_name = CONTAINERS.get(target.suffix.lower())
     if format_name is None:
         raise OutputError(f"cannot write {target}: expected a name ending in {', '.join(CONTAINERS)}")
-    check_target(target)
-    if target.exists() and target.samefile(facts.path):
+    if target.parent.exists() or not makes_folder:
+        if target.exists() and target.samefile(facts.path):
         raise OutputError(f"{target} is the video itself: give another name with -o")
-    partial = partial_path(target)
-    if partial.exists() and partial.samefile(facts.path):
-        raise OutputError(f"{facts.path} would be replaced if the work were interrupted: give another name with -o")
     first = (options.frames or (0, None))[0]
     if facts.frames_listed and facts.frames is not None and first >= facts.frames:
         raise VideoError(f"{facts.path} has {facts.frames} frames, none from {first} on: choose others with --frames")
@@ -106,8 +107,9 @@ def check_video_target(facts: VideoFacts, target: Path, options: VideoOptions, s
 
 
 def partial_path(target: Path) -> Path:
-    """Where a result is kept that was interrupted."""
-    return target.with_name(f"{target.stem}.partial{target.suffix}")
+    """Where a result is kept that was interrupted: a name that nothing has yet."""
+    names = (f"{target.stem}.partial{'' if at == 1 else f'-{at}'}{target.suffix}" for at in count(1))
+    return next(path for name in names if not os.path.lexists(path := target.with_name(name)))
 
 
 def check_size(plan: VideoPlan, width: int, height: int) -> None:
@@ -226,8 +228,8 @@ def _way_out(facts: VideoFacts) -> str:
     for ending, format_name in CONTAINERS.items():
         held = libav.codecs_held_by(format_name)
         if ending != ".m4v" and all(holds(format_name, stream, held) for stream in streams):
-            return f"choose a {ending} name, or leave such streams out"
-    return "leave such streams out"
+            return f"choose a {ending} name, or leave such streams out with --drop-streams"
+    return "leave such streams out with --drop-streams"
 
 
 def _changes(facts: VideoFacts, options: VideoOptions, encoder: Encoder, pixel_format: str, bits: int) -> list[str]:

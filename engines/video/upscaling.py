@@ -14,7 +14,7 @@ from efdn.files import check_target, reason_of
 from engines.video.conversion import Pixels
 from engines.video.facts import probe_video
 from engines.video.options import DEFAULT_OPTIONS, VideoOptions, VideoProgress, VideoSummary
-from engines.video.pipeline import run_pipeline
+from engines.video.pipeline import PipelineTimes, run_pipeline
 from engines.video.reader import VideoReader
 from engines.video.source_facts import VideoFacts
 from engines.video.target import VideoPlan, check_size, check_video_target, partial_path, size_warning
@@ -33,12 +33,13 @@ def upscale_video(
     upscale_frame: UpscaleFrame,
     options: VideoOptions = DEFAULT_OPTIONS,
     report: Callable[[VideoProgress], None] = lambda progress: None,
+    check: Callable[[], None] = lambda: None,
 ) -> VideoSummary:
     """Upscales a video and keeps what else is in its file.
 
     The result is written beside `target` under another name, which players can open meanwhile, and takes its place
     at the end; an older `target` stays untouched until then. Ctrl-C ends the work early: what is done is completed
-    and kept as `<stem>.partial<ending>` beside `target`.
+    and kept as `<stem>.partial<ending>` beside `target`, or `<stem>.partial-2<ending>` and so on where there is one.
 
     Args:
         source: video to read.
@@ -47,6 +48,8 @@ def upscale_video(
             has more than 8 bits, else uint8. All results must have one size.
         options: how.
         report: called in this thread after every frame.
+        check: called in this thread between frames and while it waits for one. May raise KeyboardInterrupt, which
+            ends the work as Ctrl-C does.
 
     Raises:
         MissingExtraError: PyAV is not installed.
@@ -59,10 +62,11 @@ def upscale_video(
     plan = check_video_target(facts, target, options)
     deep = facts.bits > 8 or plan.bits > 8
     reader = VideoReader(facts, options, plan.copied, deep=deep)
+    times = PipelineTimes()
     with _beside(target) as temporary:
         writer = VideoWriter(temporary, facts, plan, options, deep=deep)
         frames = _Frames(upscale_frame, plan, _Meter(facts, options, temporary, report))
-        interrupted = run_pipeline(reader.portions(source), frames, writer)
+        interrupted = run_pipeline(reader.portions(source), frames, writer, times, check)
         if not writer.frames and not interrupted:
             raise VideoError(_nothing(source, reader, options))
         kept = _keep(temporary, target, interrupted=interrupted) if writer.frames else None
@@ -75,6 +79,7 @@ def upscale_video(
         seconds=time.perf_counter() - started,
         engine_seconds=frames.seconds,
         bytes_written=kept.stat().st_size if kept else 0,
+        **vars(times),
         interrupted=interrupted,
         warnings=(*plan.warnings, *frames.warnings, *writer.warnings(), *(() if interrupted else reader.warnings())),
     )

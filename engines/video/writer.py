@@ -198,7 +198,7 @@ class VideoWriter:
 
         FFmpeg takes that for the end of the edit list, although a frame shown later may come before it.
         """
-        if packets and self._plan.format_name in ("mp4", "mov"):
+        if packets and packets[-1].pts is not None and self._plan.format_name in ("mp4", "mov"):
             self._durations[packets[-1].pts] = self._end - packets[-1].pts
         return packets
 
@@ -238,7 +238,8 @@ class VideoWriter:
 
     def _mux(self, packets: list[AvObject]) -> None:
         for packet in packets:
-            packet.duration = self._durations.pop(packet.pts)
+            # An encoder that changes times loses lengths, but no frames.
+            packet.duration = self._durations.pop(packet.pts, packet.duration)
             self._packets += 1
             self._container.mux_one(packet)
 

@@ -24,7 +24,7 @@ def still(source: Source, boxes: Mapping[bytes, Box], bits: int, layout: Layout)
     import imagecodecs
 
     # Without tracks there is one picture in it, however the codec reads it.
-    content = _renamed(source.content(), boxes, b"moov")
+    content = _renamed(source.content(layout.width * layout.height), boxes, b"moov")
     # With the number of a frame, imagecodecs writes beyond its buffer where there are others behind that.
     samples = imagecodecs.avif_decode(content, numthreads=1)
     whole = samples[..., None] if samples.ndim == 2 else samples
@@ -48,7 +48,7 @@ def shown_frames(
         raise ImageError(f"{source.path} is a moving AVIF, which needs Pillow 11.3 or newer: update it") from error
     raise_pillows_limit(layout.width * layout.height)
     # Pillow warns of damaged EXIF data; those that are sound were read before.
-    content = _renamed(source.content(), boxes, b"Exif")
+    content = _renamed(source.content(layout.width * layout.height * len(durations_ms)), boxes, b"Exif")
     image = AvifImageFile(BytesIO(content))
     frames = image.n_frames
     if image.size != (layout.width, layout.height) or frames != len(durations_ms):

@@ -12,6 +12,7 @@ from efdn.pictures.jpeg.segments import (
     APP2,
     COMMENT,
     START_OF_SCAN,
+    BrokenJpegError,
     Segment,
     bare_jpeg,
     frame_of,
@@ -19,12 +20,15 @@ from efdn.pictures.jpeg.segments import (
 )
 from efdn.pictures.metadata import orientation_of, sound
 from efdn.pictures.picture import Color, Layout, Metadata
-from efdn.pictures.stored import Raster, Source, Stored, kind_in_words, split_alpha
+from efdn.pictures.stored import MOST_BESIDES, Raster, Source, Stored, kind_in_words, split_alpha
 
 COLORS = {1: Color.GRAY, 3: Color.RGB, 4: Color.CMYK}
 
 EXIF, XMP, ICC = b"Exif\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 PER_INCH, PER_CENTIMETRE = 1, 2
+
+USUAL_HEAD = 1 << 20
+"""In bytes; what comes before the pixels is rarely longer."""
 
 MOST_SCANS = 1000
 """Each takes a pass over the whole picture, however short it is; real files have some ten."""
@@ -36,8 +40,7 @@ def open_jpeg(source: Source) -> Stored:
     Raises:
         ImageError: broken, too large, or not of 8 bits.
     """
-    content = source.content()
-    segments, scan_at = split_segments(content)
+    segments, scan_at = _head(source)
     frame = frame_of(segments)
     source.check(frame.width, frame.height)
     if frame.bits != 8 or frame.components not in COLORS:
@@ -48,6 +51,7 @@ def open_jpeg(source: Source) -> Stored:
     metadata, warnings = sound(_metadata(segments), source)
 
     def load() -> Raster:
+        content = source.content(frame.width * frame.height)
         if content.count(bytes((0xFF, START_OF_SCAN)), scan_at) > MOST_SCANS:
             raise ImageError(f"{source.path} has more than {MOST_SCANS} scans: expected some ten; save it anew")
         return _decoded(bare_jpeg(content, segments, scan_at))
@@ -62,6 +66,14 @@ def open_jpeg(source: Source) -> Stored:
         orientation=orientation_of(metadata),
         warnings=warnings,
     )
+
+
+def _head(source: Source) -> tuple[tuple[Segment, ...], int]:
+    """What `split_segments` tells, of as little of the file as that takes."""
+    try:
+        return split_segments(source.beginning(USUAL_HEAD))
+    except BrokenJpegError:
+        return split_segments(source.beginning(MOST_BESIDES))
 
 
 def _decoded(content: bytes) -> Raster:

@@ -58,7 +58,7 @@ def apng_frames(pixels: PngPixels, chunks: tuple[Chunk, ...]) -> Iterator[Shown]
         yield Raster(pixels=canvas[..., :-1].copy(), alpha=alpha), frame.duration_ms
         if before is not None:
             area[...] = before
-        elif frame.disposal != 0:
+        elif frame.disposal in (CLEAR, RESTORE):
             area[...] = 0
 
 
