@@ -13,24 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from efdn.errors import ImageError, OutputError
-from efdn.files import check_target, staged
+from efdn.errors import ImageError
 
 if TYPE_CHECKING:
     from efdn.pictures.stored import Stored
-
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-"""Format written for each file name ending."""
-
-LONGEST_SIDE = {"PNG": 2**31 - 1, "JPEG": 65_500, "WEBP": 16_383}
-"""In pixels; beyond it the format cannot hold the picture."""
-
-SAVE_OPTIONS: dict[str, dict[str, object]] = {
-    "PNG": {"compress_level": 6},
-    "JPEG": {"quality": 95, "subsampling": "4:4:4", "optimize": True},
-    # Lossy WebP halves the resolution of colour, whatever its quality.
-    "WEBP": {"lossless": True, "quality": 60, "method": 4},
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,35 +58,13 @@ def write_photo(photo: Photo, path: Path) -> None:
     """Writes a picture in the format its name says, whole or not at all.
 
     Raises:
-        OutputError: see `check_photo_target`.
+        OutputError: see `efdn.pictures.writing.write_picture`.
     """
-    from PIL import Image
+    from efdn.pictures.picture import Color, Metadata, Picture
+    from efdn.pictures.writing import write_picture
 
-    height, width = photo.pixels.shape[:2]
-    kind = check_photo_target(path, width, height)
-    options = dict(SAVE_OPTIONS[kind])
-    if photo.icc_profile is not None:
-        options["icc_profile"] = photo.icc_profile
-    with staged(path) as temporary:
-        Image.fromarray(photo.pixels).save(temporary, format=kind, **options)
-
-
-def check_photo_target(path: Path, width: int, height: int) -> str:
-    """The format that `path` asks for, once it is known to hold such a picture.
-
-    Raises:
-        OutputError: unknown ending, a side too long for the format, or a target that cannot be written.
-    """
-    kind = FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise OutputError(f"cannot write {path}: expected a name ending in {', '.join(FORMATS)}")
-    if max(width, height) > LONGEST_SIDE[kind]:
-        raise OutputError(
-            f"cannot write {path}: {kind} holds {LONGEST_SIDE[kind]} pixels a side, "
-            f"the picture has {width}x{height}; choose a .png name"
-        )
-    check_target(path)
-    return kind
+    metadata = Metadata(icc_profile=photo.icc_profile)
+    write_picture(path, Picture(pixels=photo.pixels, color=Color.RGB, metadata=metadata))
 
 
 def _refuse_what_would_be_lost(path: Path, stored: Stored) -> None:

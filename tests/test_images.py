@@ -108,5 +108,5 @@ def test_a_format_that_cannot_hold_the_picture_is_refused(tmp_path: Path) -> Non
     with pytest.raises(OutputError, match=r"16383 pixels a side.*\.png"):
         write_photo(wide, tmp_path / "wide.webp")
     with pytest.raises(OutputError, match=r"ending in \.png"):
-        write_photo(wide, tmp_path / "wide.bmp")
+        write_photo(wide, tmp_path / "wide.psd")
     assert list(tmp_path.iterdir()) == []

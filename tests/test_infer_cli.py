@@ -116,6 +116,11 @@ def test_an_engine_of_bytes_refuses_16_bits_before_any_work(infer: Infer) -> Non
     assert "takes and gives 8 bits a sample" in said.err
     assert infer.engine.sides == []
     assert infer("a.png", "--bits", 8).code == 0
+    # Of several, what cannot be done is said first, without it having been read.
+    Image.fromarray(noise(14, 17)).save("b.png")
+    first, second, _ = infer("b.png", "a.png", "--json", "--overwrite").lines
+    assert (first["source"], first["status"], first["read_s"]) == ("a.png", "failed", 0)
+    assert (second["source"], second["status"]) == ("b.png", "done")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -343,6 +345,33 @@ def test_an_interruption_leaves_no_half_file_and_the_next_run_goes_on(infer: Inf
     assert again.code == 0, again.err
     assert len(infer.engine.sides) - before == 3
     assert len(files("out")) == 6
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no Ctrl-C for a child alone")
+def test_ctrl_c_in_a_run_of_its_own(tmp_path: Path) -> None:
+    for index in range(40):
+        picture(f"in/{index:02}.png", index, 60, 60)
+    command = [sys.executable, "-m", "cli.infer", "in", "-o", "out", "--json", "--engine", "onnxruntime-cpu"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as run:
+        assert run.stdout is not None
+        first = run.stdout.readline()
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+    assert run.returncode == 130, err
+    assert err.splitlines()[-1].startswith("efdn-infer: interrupted: ")
+    assert "Traceback" not in err
+    assert no_parts_in(Path("out"))
+    *outcomes, last = (json.loads(line) for line in (first + out).splitlines())
+    assert len(outcomes) == 40
+    done = {Path(line["target"]).name for line in outcomes if line["status"] == "done"}
+    assert files("out") == done
+    assert 0 < len(done) < 40
+    assert last["summary"]["cancelled"] == 40 - len(done)
+    for name in done:
+        with Image.open(Path("out") / name) as image:
+            image.load()
+            assert image.size == (240, 240)
 
 
 def test_a_full_disk_leaves_what_was_there(infer: Infer, monkeypatch: pytest.MonkeyPatch) -> None:

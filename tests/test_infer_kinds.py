@@ -119,7 +119,7 @@ def assert_pixels(sample: Sample, picture: Picture, made: Picture, chosen: Forma
 
 def assert_metadata(said: Said, picture: Picture, made: Picture, chosen: Format) -> None:
     """All that the format holds is there, and what it does not is named."""
-    scaled = enlarged(picture.metadata, factor=SCALE, width=made.layout.width, height=made.layout.height)
+    scaled = enlarged(picture.metadata, factors=(SCALE, SCALE), width=made.layout.width, height=made.layout.height)
     kept = held(chosen, scaled)
     assert made.metadata.icc_profile == kept.icc_profile
     assert (made.metadata.xmp is None) == (kept.xmp is None)

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+pytest.importorskip("av")
+
 from tests.conftest import noise
 from tests.inference_samples import Array, FakeEngine, Infer, no_parts_in
 from tests.video_samples import read_clip, write_clip

@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image, ImageSequence
 
 from efdn.errors import OutputError
-from efdn.pictures.animation_writer import open_animation, open_pages
+from efdn.pictures.animation_writer import check_pages, open_animation, open_pages
 from efdn.pictures.picture import NOTHING, Color, Layout, Metadata, Pixels
 from efdn.pictures.png.animation import changed_rectangle, delay
 from efdn.pictures.rows import DEFAULT_SAVING, SaveOptions
@@ -201,3 +201,18 @@ def test_an_unfinished_page_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"PNG holds no pages; choose \.tif"), open_pages(tmp_path / "pages.png"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [".png", ".webp", ".jpg", ".avif"])
+def test_formats_without_pages_are_refused_before_any_work(ending: str) -> None:
+    with pytest.raises(OutputError, match=r"holds no pages; choose \.tif, or only the first page"):
+        check_pages(Path(f"pages{ending}"), RGB)
+    assert check_pages(Path("pages.tif"), RGB).name == "TIFF"
+
+
+@pytest.mark.parametrize("ending", [".webp", ".avif"])
+def test_pillows_limit_does_not_concern_frames_that_are_written(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    write(Path(f"moving{ending}"), RGB)
+    with Image.open(f"moving{ending}") as image:
+        assert image.n_frames >= 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -194,3 +195,57 @@ def test_hidden_pixels_take_the_colour_of_what_is_near() -> None:
     filled = bleed(pixels, alpha)
     assert (filled[:, 8:16] == (255, 0, 0)).all()
     assert (filled[:, -16:-8] == (0, 0, 255)).all()
+
+
+def bled_at_once(pixels: Pixels, alpha: Pixels) -> Pixels:
+    """The same pyramid without regard for memory."""
+
+    def halved(values: Pixels) -> Pixels:
+        height, width = values.shape[:2]
+        even = np.pad(values, ((0, height % 2), (0, width % 2), (0, 0)))
+        quarter: Pixels = (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
+        return quarter
+
+    def filled(colors: Pixels, weight: Pixels) -> Pixels:
+        empty = weight[..., 0] == 0
+        means: Pixels = colors / np.where(weight == 0, np.float32(1), weight)
+        if empty.any():
+            coarse = filled(halved(colors), halved(weight))
+            rows, columns = np.nonzero(empty)
+            means[rows, columns] = coarse[rows // 2, columns // 2]
+        return means
+
+    weight = alpha[..., None].astype(np.float32)
+    means = filled(pixels * weight, weight)
+    if pixels.dtype.kind != "f":
+        means = np.rint(means)
+    return np.where(alpha[..., None] == 0, means.astype(pixels.dtype), pixels)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_bands_do_not_show_where_colours_are_replaced(
+    monkeypatch: pytest.MonkeyPatch, dtype: str, channels: int
+) -> None:
+    monkeypatch.setattr("efdn.pictures.convert.BLEED_SAMPLES", 700)
+    random = np.random.default_rng(3)
+    top = 1 if dtype == "float32" else np.iinfo(dtype).max
+    pixels = (random.random((101, 67, channels)) * top).astype(dtype)
+    alpha = (random.random((101, 67)) * top).astype(dtype)
+    alpha[random.random((101, 67)) < 0.4] = 0
+    alpha[20:90, 10:60] = 0
+    np.testing.assert_array_equal(bleed(pixels, alpha), bled_at_once(pixels, alpha))
+
+
+def test_replacing_hidden_colours_takes_little_more_than_the_result() -> None:
+    height, width = 1500, 2000
+    pixels, alpha = np.full((height, width, 3), 9, np.uint8), np.zeros((height, width), np.uint8)
+    alpha[::5, ::3] = 255
+    tracemalloc.start()
+    try:
+        bleed(pixels, alpha)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # The result has 3 bytes a pixel, the pyramid without its finest level 4 * 4 / 3; then there are bands.
+    assert peak < 9 * height * width + 12 * 2**20

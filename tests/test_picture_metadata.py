@@ -259,6 +259,17 @@ def test_sizes_beyond_16_bits_and_fractions_of_a_factor_are_held() -> None:
     assert (main[0x011A], details[0xA002], details[0xA003]) == (180, 70_000, 80_000)
 
 
+def test_other_proportions_have_a_resolution_for_each_axis() -> None:
+    xmp = b'<rdf tiff:XResolution="100/1" tiff:YResolution="100/1"/>'
+    metadata = Metadata(exif=parts.exif(dpi=100), xmp=xmp, dpi=(100, 100))
+    after = enlarged(metadata, factors=(2, 1.5), width=100, height=60)
+    assert after.dpi == (200, 150)
+    assert after.exif is not None
+    main, _ = tags_of(after.exif)
+    assert (main[0x011A], main[0x011B]) == (200, 150)
+    assert after.xmp == b'<rdf tiff:XResolution="200/1" tiff:YResolution="150/1"/>'
+
+
 def test_short_sizes_in_exif_become_long_ones() -> None:
     for order in "<>":
         head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)

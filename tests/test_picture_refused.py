@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +83,43 @@ def test_pillows_own_limit_neither_warns_nor_stops(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     for path in paths:
         assert list(read_frames(path, max_pixels=LIMIT))
+
+
+LONG_TAIL = 200 << 20
+
+
+@pytest.mark.parametrize("kind", ["jpeg-rgb", "gif", "gif-animated", "bmp", "webp-lossless", "avif"])
+def test_what_lies_behind_a_small_picture_takes_no_memory(tmp_path: Path, kind: str) -> None:
+    path = KINDS[kind](tmp_path)
+    read_header(path, max_pixels=LIMIT)
+    with path.open("ab") as file:
+        file.truncate(file.tell() + LONG_TAIL)
+    tracemalloc.start()
+    try:
+        read_header(path, max_pixels=LIMIT)
+        if kind in ("gif", "gif-animated", "bmp"):
+            assert list(read_frames(path, max_pixels=LIMIT))
+        else:
+            with pytest.raises(ImageError, match=r"bytes: expected at most \d+ of 391 pixels"):
+                read_picture(path, max_pixels=LIMIT)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 << 20
+
+
+def test_a_photo_with_a_video_behind_it_is_read(tmp_path: Path) -> None:
+    path = KINDS["jpeg-progressive"](tmp_path)
+    before = read_picture(path, max_pixels=LIMIT).pixels
+    video = np.random.default_rng(0).integers(0, 256, 20 << 20, np.uint8).tobytes()
+    path.write_bytes(path.read_bytes() + b"\xff\xda" * 2000 + video)
+    np.testing.assert_array_equal(read_picture(path, max_pixels=LIMIT).pixels, before)
+
+
+def test_metadata_longer_than_the_first_megabyte_of_a_jpeg_is_read(tmp_path: Path) -> None:
+    path = KINDS["jpeg-rgb"](tmp_path)
+    content = path.read_bytes()
+    segment = b"\xff\xe5" + struct.pack(">H", 65_535) + bytes(65_533)
+    path.write_bytes(content[:2] + segment * 20 + content[2:])
+    assert read_header(path, max_pixels=LIMIT).layout.side == (HEIGHT, WIDTH)
+    assert read_picture(path, max_pixels=LIMIT).pixels.shape == (HEIGHT, WIDTH, 3)

@@ -109,15 +109,34 @@ def test_nothing_depends_on_where_tiles_meet(overlap: int, pad: int) -> None:
 
 
 def test_without_padding_the_corners_see_the_other_end() -> None:
-    # An engine whose first column depends on the last one of what it is given, as a circular mixing does.
+    # An engine whose outermost pixels depend on those of the opposite edge of what it is given, as mixing in circles.
     engine = FakeEngine(1)
-    engine.corrupt = lambda y: (y + np.roll(y, 1, axis=3) + np.roll(y, 1, axis=2)) / 3
+    shifts = ((1, 2), (-1, 2), (3, 3), (-3, 3))
+    engine.corrupt = lambda y: (
+        sum((np.roll(y, shift, axis) * (index + 1) for index, (shift, axis) in enumerate(shifts)), y) / 11
+    )
     pixels = random_pixels(90, 100, 3)
     options = TileOptions(side=60, overlap=8, pad=0)
     whole = upscaled(engine, pixels, untiled(options), "float32")
     tiled = upscaled(engine, pixels, options, "float32")
     assert len(engine.sides) > 2
     np.testing.assert_allclose(tiled, whole, atol=3e-7)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_tiles_that_differ_are_blended_from_one_to_the_other(axis: int, dtype: str) -> None:
+    engine = FakeEngine(2)
+    engine.corrupt = lambda y: np.full_like(y, 20 * len(engine.sides))
+    pixels = np.zeros((100, 20, 3) if axis == 0 else (20, 100, 3), dtype)
+    result = upscaled(engine, pixels, TileOptions(side=80, overlap=16))
+    assert len(engine.sides) == 2
+    line = np.take(result, 0, axis=1 - axis)[:, 0].astype(float) * (255 if dtype == "float32" else 1)
+    assert (line[:60], line[-60:]) == (pytest.approx(20, abs=1e-4), pytest.approx(40, abs=1e-4))
+    ramp = line[(line > 20.001) & (line < 39.999)]
+    # Over half of the overlap, in steps of equal size, to within rounding.
+    assert len(ramp) == 16
+    assert np.abs(np.diff(ramp) - 20 / 16).max() <= (1 if dtype == "uint8" else 1e-3)
 
 
 @given(st.integers(20, 3000), st.sampled_from([1, 3]))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -41,7 +44,7 @@ def facts(clip: Path) -> VideoFacts:
     [
         ("out.avi", {}, r"expected a name ending in \.mp4, .*\.mkv"),
         ("out", {}, "expected a name ending in"),
-        ("out.mkv", {}, r"\.mkv does not hold stream 2 \(subtitle, mov_text.*choose a \.mp4 name"),
+        ("out.mkv", {}, r"\.mkv does not hold stream 2 \(subtitle, mov_text.*choose a \.mp4 name.*--drop-streams"),
         ("out.webm", {}, r"\.webm does not hold stream 1 \(audio, aac, deu\) and stream 2 .*choose a \.mp4 name"),
         ("out.webm", {"codec": "libx264"}, r"\.webm does not hold libx264; choose a \.mkv name"),
         ("out.mp4", {"codec": "divx"}, "no video codec divx: expected one of libx264"),
@@ -51,7 +54,6 @@ def facts(clip: Path) -> VideoFacts:
         ("out.mp4", {"crf": 60.0}, "libx264 takes a crf of 0 to 51, got 60"),
         ("out.mov", {"codec": "prores_ks", "crf": 5.0}, "prores_ks has no crf"),
         ("out.mov", {"codec": "prores_ks", "preset": "slow"}, "prores_ks has no presets"),
-        ("missing/out.mp4", {}, "does not exist"),
     ],
 )
 def test_what_a_target_cannot_be_is_said(
@@ -61,6 +63,38 @@ def test_what_a_target_cannot_be_is_said(
         check_video_target(facts, tmp_path / name, VideoOptions(**options), 4)  # type: ignore[arg-type]
     assert one_line(error)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_may_be_made_between_the_check_and_the_work(clip: Path, facts: VideoFacts, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "out.mp4"
+    assert check_video_target(facts, target, QUICK, 4).target == target
+    with pytest.raises(OutputError, match="new does not exist; create it first"):
+        upscale_video(clip, target, repeat4, QUICK)
+    target.parent.mkdir()
+    assert upscale_video(clip, target, repeat4, QUICK).path == target
+
+
+def test_frames_larger_than_allowed_are_refused_before_they_are_decoded(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert probe_video(clip, max_pixels=32 * 24).width == 32
+    monkeypatch.setattr("engines.video.facts._decoded", lambda container, stream: pytest.fail("decoded"))
+    with pytest.raises(VideoError, match=r"frames of 32x24 pixels, more than the 767 .*raise --max-pixels") as error:
+        probe_video(clip, max_pixels=32 * 24 - 1)
+    assert one_line(error)
+
+
+def test_frames_larger_than_their_file_says_are_refused_too(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    huge = SimpleNamespace(width=40_000, height=30_000)
+    monkeypatch.setattr("engines.video.facts._first_frame", lambda container, stream, path: huge)
+    with pytest.raises(VideoError, match="frames of 40000x30000 pixels"):
+        probe_video(clip, max_pixels=100_000_000)
+
+
+def test_containers_are_known_without_anything_heavy() -> None:
+    code = "import sys, engines.video.containers; print(sorted({'av', 'numpy', 'PIL'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert result.stdout == "[]\n"
 
 
 def test_streams_that_do_not_fit_are_left_out_when_asked_for(facts: VideoFacts, tmp_path: Path) -> None:

@@ -38,6 +38,19 @@ def repeat4(pixels: Pixels) -> Pixels:
     return pixels.repeat(4, axis=0).repeat(4, axis=1)
 
 
+class StoppingAt:
+    """A network that raises at one frame."""
+
+    def __init__(self, number: int, error: BaseException) -> None:
+        self.number, self.error, self.count = number, error, 0
+
+    def __call__(self, frame: Pixels) -> Pixels:
+        self.count += 1
+        if self.count == self.number:
+            raise self.error
+        return repeat4(frame)
+
+
 def moving(count: int, width: int = WIDTH, height: int = HEIGHT, dtype: str = "uint8") -> list[Pixels]:
     """Frames of a soft gradient that moves, so that each differs from the next."""
     top = np.iinfo(dtype).max

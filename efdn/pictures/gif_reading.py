@@ -95,22 +95,8 @@ class _Blocks:
                 ):
                     loops = _plays(struct.unpack_from("<H", blocks[1], 1)[0])
             elif kind == IMAGE:
-                left, top, wide, high, flags = struct.unpack("<HHHHB", self._take(9))
-                self._take(_table_bytes(flags) + 1)
-                self._sub_blocks()
-                found.append(
-                    _Frame(
-                        transparent=bool(control[0] & 1),
-                        fills=not left and not top and wide >= width and high >= height,
-                        right=left + wide,
-                        bottom=top + high,
-                        disposal=control[0] >> 2 & 7,
-                        duration_ms=10.0 * struct.unpack_from("<H", control, 1)[0],
-                    )
-                )
+                found.append(self._frame(control, width, height))
                 control = bytes(4)
-                # A frame may be larger than the screen, and Pillow would make room for it.
-                self._source.check(max(width, left + wide), max(height, top + high))
             else:
                 raise ValueError(f"a block of kind {kind} does not exist")
             if len(found) > MOST_FRAMES:
@@ -118,6 +104,22 @@ class _Blocks:
         if not found:
             raise ValueError("there is no picture in it")
         return found, loops
+
+    def _frame(self, control: bytes, width: int, height: int) -> _Frame:
+        """A frame of which the first byte has been taken, and what was said of it before."""
+        left, top, wide, high, flags = struct.unpack("<HHHHB", self._take(9))
+        self._take(_table_bytes(flags) + 1)
+        self._sub_blocks()
+        # A frame may be larger than the screen, and Pillow would make room for it.
+        self._source.check(max(width, left + wide), max(height, top + high))
+        return _Frame(
+            transparent=bool(control[0] & 1),
+            fills=not left and not top and wide >= width and high >= height,
+            right=left + wide,
+            bottom=top + high,
+            disposal=control[0] >> 2 & 7,
+            duration_ms=10.0 * struct.unpack_from("<H", control, 1)[0],
+        )
 
     def _kind(self, found: list[_Frame]) -> int:
         """Of the next block; some files lack the one at the end."""

@@ -75,7 +75,7 @@ class Checks:
             from engines.video.target import check_video_target
 
             facts, scale = probe_video(task.source.path), self._engine.model.scale
-            check_video_target(facts, task.target, self._wanted.video, scale, makes_folder=True)
+            check_video_target(facts, task.target, self._wanted.video, scale)
             return
         header = self._header(task.source.path)
         layout = self._layout(header)

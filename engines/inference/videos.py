@@ -2,88 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 from efdn.pictures.picture import Pixels
 from engines.batch.failures import explain
+from engines.batch.interruption import Interruption, interruption
+from engines.batch.ledger import STOPPED
 from engines.batch.outcome import Outcome, Stages, Status
+from engines.batch.summary import BEGINS_ANEW, Summary, Waits
 from engines.batch.task import Task
-from engines.batch.work import Finished, Progress, Report, Started
+from engines.batch.work import Event, Finished, Progress, Report, Started
 from engines.inference.picture_work import one_array
 from engines.inference.wanted import Wanted
 from engines.protocol import Engine
+from engines.tiling.options import TileOptions
 from engines.tiling.samples import check_depth
 from engines.tiling.upscaling import upscaled_rows
 from engines.video.options import VideoProgress, VideoSummary
 from engines.video.upscaling import upscale_video
 
 
-def run_videos(
+def upscale_videos(
     tasks: Sequence[Task], engine: Engine, wanted: Wanted, report: Report, first: int, count: int
-) -> tuple[tuple[Outcome, ...], bool]:
+) -> Summary:
     """Upscales videos; one that fails does not stop the rest.
+
+    Ctrl-C and SIGTERM end the run between two frames, or within one: what is done of its video is kept.
 
     Args:
         tasks: the videos.
         engine: an open engine.
         wanted: of the results.
-        report: takes what happens.
+        report: takes what happens; what it raises ends the run.
         first: index of the first task among all.
         count: of all tasks.
 
     Returns:
-        An outcome for each, and whether Ctrl-C ended the run.
+        An outcome for each, none missing, also after Ctrl-C.
     """
-    outcomes: list[Outcome] = []
-    interrupted = False
-    for index, task in enumerate(tasks, start=first):
-        if interrupted:
-            outcome = _cancelled(task)
-        else:
-            report(Started(task=task, index=index, count=count))
-            outcome, interrupted = _one(task, index, engine, wanted, report)
-        outcomes.append(outcome)
-        report(Finished(outcome=outcome))
-    return tuple(outcomes), interrupted
+    began, outcomes, waits = perf_counter(), list[Outcome](), Waits()
+    with interruption() as wish:
+        tell = _teller(report, wish)
+        try:
+            for index, task in enumerate(tasks, start=first):
+                outcome, waited = _left(task, Stages()), Waits()
+                if not wish.asked:
+                    tell(Started(task=task, index=index, count=count))
+                    outcome, waited = _one(task, index, _Frames(engine, wanted.enlarging.tiling, wish), wanted, tell)
+                outcomes.append(outcome)
+                waits += waited
+                tell(Finished(outcome=outcome))
+        except _ReportError as failed:
+            raise failed.error from None
+    return Summary(outcomes=tuple(outcomes), seconds=perf_counter() - began, interrupted=wish.asked, waits=waits)
 
 
-def _one(task: Task, index: int, engine: Engine, wanted: Wanted, report: Report) -> tuple[Outcome, bool]:
-    def upscale_frame(pixels: Pixels) -> Pixels:
-        check_depth(engine, str(pixels.dtype))
-        return one_array(upscaled_rows(engine, pixels, wanted.enlarging.tiling))
+class _Frames:
+    """The engine on one frame after the other; only here Ctrl-C may interrupt anywhere.
 
-    def tell(progress: VideoProgress) -> None:
-        share = progress.frames_done / progress.frames_total if progress.frames_total else 0.0
-        report(Progress(task=task, index=index, share=min(1.0, share), detail=_speed(progress)))
+    Attributes:
+        wish: whether somebody asked for the end.
+        infer_s: seconds spent so far.
+    """
 
-    began = perf_counter()
+    def __init__(self, engine: Engine, tiling: TileOptions, wish: Interruption) -> None:
+        self._engine, self._tiling, self.wish = engine, tiling, wish
+        self.infer_s = 0.0
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        began = perf_counter()
+        try:
+            with self.wish.at_once():
+                check_depth(self._engine, str(pixels.dtype))
+                return one_array(upscaled_rows(self._engine, pixels, self._tiling))
+        finally:
+            self.infer_s += perf_counter() - began
+
+
+def _one(
+    task: Task, index: int, frames: _Frames, wanted: Wanted, tell: Callable[[Event], None]
+) -> tuple[Outcome, Waits]:
+    def progress(done: VideoProgress) -> None:
+        share = done.frames_done / done.frames_total if done.frames_total else 0.0
+        tell(Progress(task=task, index=index, share=min(1.0, share), detail=_speed(done)))
+
     try:
         task.target.parent.mkdir(parents=True, exist_ok=True)
-        summary = upscale_video(task.source.path, task.target, upscale_frame, wanted.video, tell)
+        summary = upscale_video(task.source.path, task.target, frames, wanted.video, progress, frames.wish.check)
     except KeyboardInterrupt:
-        return _cancelled(task), True
+        frames.wish.asked = True
+        return _left(task, Stages(infer_s=frames.infer_s)), Waits()
     except Exception as error:
-        stages, why = Stages(infer_s=perf_counter() - began), explain(error)
-        return Outcome(
-            source=task.source.path,
-            target=task.target,
-            status=Status.FAILED,
-            reason=why.reason,
-            stages=stages,
-            traceback=why.traceback,
-        ), False
-    return _outcome(task, summary), summary.interrupted
+        return _failed(task, error, Stages(infer_s=frames.infer_s)), Waits()
+    frames.wish.asked |= summary.interrupted
+    waits = Waits(read_s=summary.read_wait_s, queue_s=summary.queue_wait_s, end_s=summary.end_wait_s)
+    return _outcome(task, summary), waits
 
 
 def _outcome(task: Task, summary: VideoSummary) -> Outcome:
-    kept = f"; the first {summary.frames} frames are in {summary.path}" if summary.path else ""
+    stages = Stages(read_s=summary.read_s, infer_s=summary.engine_seconds, write_s=summary.write_s)
+    if summary.interrupted and summary.path is None:
+        return _left(task, stages)
+    kept = f"{STOPPED}; the first {summary.frames} frames are in {summary.path}, and {BEGINS_ANEW}"
     return Outcome(
         source=task.source.path,
-        target=summary.path if summary.interrupted and summary.path else task.target,
+        target=summary.path if summary.interrupted else task.target,
         status=Status.CANCELLED if summary.interrupted else Status.DONE,
-        reason=f"interrupted{kept}" if summary.interrupted else None,
-        stages=Stages(infer_s=summary.engine_seconds, write_s=max(0.0, summary.seconds - summary.engine_seconds)),
+        reason=kept if summary.interrupted else None,
+        stages=stages,
         width=summary.width or None,
         height=summary.height or None,
         warnings=summary.warnings,
@@ -91,8 +118,41 @@ def _outcome(task: Task, summary: VideoSummary) -> Outcome:
     )
 
 
-def _cancelled(task: Task) -> Outcome:
-    return Outcome(source=task.source.path, target=task.target, status=Status.CANCELLED, reason="interrupted")
+def _left(task: Task, stages: Stages) -> Outcome:
+    """Of a video that there is nothing of."""
+    return Outcome(source=task.source.path, target=task.target, status=Status.CANCELLED, reason=STOPPED, stages=stages)
+
+
+def _failed(task: Task, error: Exception, stages: Stages) -> Outcome:
+    why = explain(error)
+    return Outcome(
+        source=task.source.path,
+        target=task.target,
+        status=Status.FAILED,
+        reason=why.reason,
+        stages=stages,
+        traceback=why.traceback,
+    )
+
+
+class _ReportError(BaseException):
+    """Whoever is told what happens has failed; no failure of a video, and not to be caught as one."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _teller(report: Report, wish: Interruption) -> Callable[[Event], None]:
+    def tell(event: Event) -> None:
+        try:
+            report(event)
+        except KeyboardInterrupt:
+            wish.asked = True
+        except Exception as error:
+            raise _ReportError(error) from error
+
+    return tell
 
 
 def _speed(progress: VideoProgress) -> str:
@@ -105,3 +165,11 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def run_videos(
+    tasks: Sequence[Task], engine: Engine, wanted: Wanted, report: Report, first: int, count: int
+) -> tuple[tuple[Outcome, ...], bool]:
+    """Outcomes of `upscale_videos`, and whether the end was asked for."""
+    summary = upscale_videos(tasks, engine, wanted, report, first, count)
+    return summary.outcomes, summary.interrupted

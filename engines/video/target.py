@@ -53,9 +53,7 @@ class VideoPlan:
     warnings: tuple[str, ...]
 
 
-def check_video_target(
-    facts: VideoFacts, target: Path, options: VideoOptions, scale: int | None = None, *, makes_folder: bool = False
-) -> VideoPlan:
+def check_video_target(facts: VideoFacts, target: Path, options: VideoOptions, scale: int | None = None) -> VideoPlan:
     """How `target` will be written, once it is known that its container and encoder take the video.
 
     Its folder need not exist yet.
@@ -65,7 +63,6 @@ def check_video_target(
         target: file to write; its ending says the container.
         options: what is wanted.
         scale: magnification, or None where it is not known yet: then sizes are not checked.
-        makes_folder: whether the caller is going to make the target's folder where there is none.
 
     Raises:
         OutputError: unknown ending, a container that does not hold a stream, or the source itself as target.
@@ -74,8 +71,7 @@ def check_video_target(
     format_name = CONTAINERS.get(target.suffix.lower())
     if format_name is None:
         raise OutputError(f"cannot write {target}: expected a name ending in {', '.join(CONTAINERS)}")
-    if target.parent.exists() or not makes_folder:
-        if target.exists() and target.samefile(facts.path):
+    if target.exists() and target.samefile(facts.path):
         raise OutputError(f"{target} is the video itself: give another name with -o")
     first = (options.frames or (0, None))[0]
     if facts.frames_listed and facts.frames is not None and first >= facts.frames:

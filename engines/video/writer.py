@@ -238,8 +238,7 @@ class VideoWriter:
 
     def _mux(self, packets: list[AvObject]) -> None:
         for packet in packets:
-            # An encoder that changes times loses lengths, but no frames.
-            packet.duration = self._durations.pop(packet.pts, packet.duration)
+            packet.duration = self._durations.pop(packet.pts, packet.duration)  # Encoders may change times.
             self._packets += 1
             self._container.mux_one(packet)
 

@@ -11,11 +11,11 @@ from efdn.pictures.jpeg.segments import (
     APP1,
     APP2,
     COMMENT,
-    START_OF_SCAN,
     BrokenJpegError,
     Segment,
     bare_jpeg,
     frame_of,
+    scan_count,
     split_segments,
 )
 from efdn.pictures.metadata import orientation_of, sound
@@ -52,7 +52,7 @@ def open_jpeg(source: Source) -> Stored:
 
     def load() -> Raster:
         content = source.content(frame.width * frame.height)
-        if content.count(bytes((0xFF, START_OF_SCAN)), scan_at) > MOST_SCANS:
+        if scan_count(content, scan_at, MOST_SCANS) > MOST_SCANS:
             raise ImageError(f"{source.path} has more than {MOST_SCANS} scans: expected some ten; save it anew")
         return _decoded(bare_jpeg(content, segments, scan_at))
 

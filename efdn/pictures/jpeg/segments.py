@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ NEEDED = (APP0, APP14)
 """Of the application's segments, those that say how pixels are to be decoded."""
 
 MOST_SEGMENTS = 10_000
+
+MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""Among coded pixels, where 255 itself is followed by 0; marks for a new start belong to them."""
 
 
 class BrokenJpegError(ValueError):
@@ -81,6 +85,19 @@ def frame_of(segments: tuple[Segment, ...]) -> Frame:
             bits, height, width, components = struct.unpack_from(">BHHB", segment.content)
             return Frame(width=width, height=height, bits=bits, components=components)
     raise BrokenJpegError("it says no size")
+
+
+def scan_count(content: bytes, scan_at: int, most: int) -> int:
+    """How many scans there are up to the picture's end, counted up to `most` + 1; a video may follow."""
+    count, at = 0, scan_at
+    while count <= most and (found := MARKER.search(content, at)):
+        marker, at = content[found.end() - 1], found.end()
+        if marker == END:
+            break
+        count += marker == START_OF_SCAN
+        if marker not in WITHOUT_LENGTH:
+            at += max(2, int.from_bytes(content[at : at + 2], "big"))
+    return count
 
 
 def bare_jpeg(content: bytes, segments: tuple[Segment, ...], scan_at: int) -> bytes:

@@ -52,23 +52,13 @@ def open_tiff(source: Source) -> Stored:
     def load() -> Raster:
         return decode_page(pages[0], kind)
 
-    def play() -> Iterator[Shown]:
-        for page in pages:
-            page_kind = kind_of_page(source, page)
-            if page_kind.layout != kind.layout:
-                raise ImageError(
-                    f"{source.path} has pages of different sizes or kinds ({kind.layout} and {page_kind.layout}): "
-                    "expected all alike; split it"
-                )
-            yield decode_page(page, page_kind), 0.0
-
     return Stored(
         format="TIFF",
         kind=kind.words,
         layout=kind.layout,
         bits=kind.bits,
         load=load,
-        play=play if len(pages) > 1 else None,
+        play=(lambda: _all_pages(source, pages)) if len(pages) > 1 else None,
         metadata=metadata,
         orientation=_orientation(pages[0]),
         frames=len(pages),
@@ -90,6 +80,18 @@ def _pictures(source: Source, tiff: TiffFile) -> list[TiffPage]:
     if DNG_VERSION in pages[0].tags or (pages[0] not in whole and SUB_IFDS in pages[0].tags):
         raise source.refused("a camera's raw picture", "develop it to a 16-bit TIFF")
     return whole or pages[:1]
+
+
+def _all_pages(source: Source, pages: list[TiffPage]) -> Iterator[Shown]:
+    layout = kind_of_page(source, pages[0]).layout
+    for page in pages:
+        kind = kind_of_page(source, page)
+        if kind.layout != layout:
+            raise ImageError(
+                f"{source.path} has pages of different sizes or kinds ({layout} and {kind.layout}): "
+                "expected all alike; split it"
+            )
+        yield decode_page(page, kind), 0.0
 
 
 def _metadata(source: Source, page: TiffPage) -> tuple[Metadata, tuple[str, ...]]:
