@@ -114,16 +114,12 @@ def check_kinds(options: InferOptions, sources: Sources) -> None:
         asked = [name for name, value in given.items() if value is not None]
         if asked and not concerned:
             raise UsageError(f"{asked[0]} is for {kind}, and there is none among what was given: leave it out")
-    if (options.scale is not None or options.size is not None) and any(source.video for source in sources.found):
-        raise UsageError(
-            "--scale and --size are for pictures; videos become as large as the model makes them: leave it out"
-        )
 
 
 def check_extension(ending: str) -> None:
     """Raises UsageError for an ending that nothing is written with."""
     from efdn.pictures.formats import FORMATS
-    from engines.inference.checks import CONTAINERS
+    from engines.video.containers import CONTAINERS
 
     known = [name for chosen in FORMATS for name in chosen.endings] + list(CONTAINERS)
     if ending not in known:

@@ -138,7 +138,10 @@ def _image_upscaled(image: Image, engine: Engine, options: EnlargeOptions) -> Im
     shaped = pixels[..., None] if pixels.ndim == 2 else pixels
     picture = _picture(shaped, color=color, alpha=alpha, dpi=image.info.get("dpi"))
     result = _collected(engine, picture, options)
-    upscaled = Pillow.fromarray(result[..., 0] if result.shape[2] == 1 else result, mode if mode == "CMYK" else None)
+    if color is Color.CMYK:  # Which arrays of four channels are not taken for.
+        upscaled = Pillow.frombytes("CMYK", (result.shape[1], result.shape[0]), result.tobytes())
+    else:
+        upscaled = Pillow.fromarray(result[..., 0] if result.shape[2] == 1 else result)
     for name in ("icc_profile", "dpi"):
         if image.info.get(name):
             upscaled.info[name] = image.info[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 pytest.importorskip("av")
 
 from efdn.errors import EngineError
-from engines.batch.outcome import Outcome, Status  # noqa: E402
+from engines.batch.outcome import Outcome, Status
 from engines.batch.sources import Source
 from engines.batch.summary import Summary, failure_lines
 from engines.batch.targets import EARLIER_RESULT, Existing, plan_targets
@@ -20,8 +21,9 @@ from engines.batch.task import Task
 from engines.batch.work import Event, Finished, Progress, Started
 from engines.inference.videos import upscale_videos
 from engines.inference.wanted import Wanted
+from engines.video.reader import VideoReader
 from tests.inference_samples import Array, FakeEngine
-from tests.video_samples import QUICK, read_clip, write_clip
+from tests.video_samples import QUICK, moving, read_clip, write_clip
 
 WANTED = Wanted(video=QUICK)
 SIGNALS = [
@@ -132,6 +134,27 @@ def test_signals_between_videos_lose_no_outcome(tmp_path: Path, number: signal.S
     first = "done" if kind is Finished else "cancelled"
     assert statuses(summary) == [first, "cancelled", "cancelled"]
     assert summary.interrupted
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signals_end_the_way_to_the_first_frame_that_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    (task,) = tasks_in(tmp_path, 1)
+    write_clip(task.source.path, pts=range(0, 512 * 200, 512), frames=moving(200))
+    decoded: list[object] = []
+    place = VideoReader._place
+
+    def counting(reader: VideoReader, frame: object) -> bool:
+        decoded.append(frame)
+        return place(reader, frame)
+
+    monkeypatch.setattr(VideoReader, "_place", counting)
+    events = Recorder(lambda event: signal.raise_signal(number) if isinstance(event, Started) else None)
+    wanted = Wanted(video=replace(QUICK, frames=(190, None)))
+    summary = upscale_videos([task], FakeEngine(2), wanted, events, 0, 1)
+    assert statuses(summary) == ["cancelled"]
+    assert len(decoded) < 150
 
 
 @pytest.mark.parametrize("kind", [Started, Progress, Finished])

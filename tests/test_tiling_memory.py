@@ -1,5 +1,6 @@
 """How large tiles may be: by what is free, as systems and containers tell it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,13 +51,13 @@ def test_systems_that_do_not_tell_what_is_free_are_asked_what_they_have(
 ) -> None:
     (told / "meminfo").unlink()
     installed = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}
-    monkeypatch.setattr(memory.os, "sysconf", installed.__getitem__, raising=False)
+    monkeypatch.setattr(os, "sysconf", installed.__getitem__, raising=False)
     assert free_bytes() == 1024000
 
 
 def test_systems_that_tell_nothing_are_taken_to_have_enough(told: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (told / "meminfo").unlink()
-    monkeypatch.delattr(memory.os, "sysconf", raising=False)
+    monkeypatch.delattr(os, "sysconf", raising=False)
     assert free_bytes() is None
     assert tuple(sides_to_try(FakeEngine())) == HOST_SIDES
 

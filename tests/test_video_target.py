@@ -144,7 +144,7 @@ def test_sizes_beyond_the_codec_are_refused(
     plan = replace(plan, encoder=ENCODERS[codec])
     if refused:
         with pytest.raises(
-            VideoError, match=r"pixels a side, the result has .*choose a smaller scale, or --codec ffv1"
+            VideoError, match=r"pixels a side, the result has .*choose a smaller --size, or --codec ffv1"
         ):
             check_size(plan, 4 * width, 4 * height)
     else:

@@ -8,18 +8,17 @@ from efdn.errors import OutputError
 from efdn.pictures.animation_writer import check_animation, check_pages
 from efdn.pictures.formats import FORMATS, check_fits, default_ending, memory_bytes
 from efdn.pictures.header import read_header
-from efdn.pictures.picture import Header, Layout
+from efdn.pictures.picture import Color, Header, Layout
 from engines.batch.sources import Source
 from engines.batch.task import Task
 from engines.inference.comparing import check_comparable
 from engines.inference.wanted import SAME, Wanted
+from engines.pictures.options import EnlargeOptions
 from engines.pictures.target import enlarged_layout
 from engines.protocol import Engine
 from engines.tiling.memory import free_bytes
 from engines.tiling.samples import check_depth
-
-CONTAINERS = (".mp4", ".m4v", ".mkv", ".mov", ".webm")
-"""Of videos that are written."""
+from engines.video.containers import CONTAINERS
 
 ANY_STREAM = ".mkv"
 """What holds nearly everything that others do."""
@@ -71,11 +70,7 @@ class Checks:
             ImageError, UsageError: see `ending`.
         """
         if task.source.video:
-            from engines.video.facts import probe_video
-            from engines.video.target import check_video_target
-
-            facts, scale = probe_video(task.source.path), self._engine.model.scale
-            check_video_target(facts, task.target, self._wanted.video, scale)
+            self._check_video(task)
             return
         header = self._header(task.source.path)
         layout = self._layout(header)
@@ -87,6 +82,17 @@ class Checks:
         if self._wanted.compare:
             check_comparable(layout)
         _check_memory(task.target, memory_bytes(chosen, layout))
+
+    def _check_video(self, task: Task) -> None:
+        from engines.video.facts import probe_video
+        from engines.video.target import check_size, check_video_target
+
+        facts = probe_video(task.source.path, self._wanted.max_pixels)
+        plan = check_video_target(facts, task.target, self._wanted.video)
+        frame = Layout(width=facts.width, height=facts.height, color=Color.RGB, bits=16 if facts.bits > 8 else 8)
+        check_depth(self._engine, frame.dtype)
+        result = enlarged_layout(frame, self._engine.model.scale, EnlargeOptions(size=self._wanted.enlarging.size))
+        check_size(plan, result.width, result.height)
 
     def _header(self, path: Path) -> Header:
         if path not in self._headers:

@@ -11,6 +11,7 @@ from time import perf_counter
 from efdn.errors import EfdnError, OutputError
 from engines.batch.collisions import SHOWN
 from engines.batch.failures import explain
+from engines.batch.ledger import STOPPED
 from engines.batch.names import listing, shown
 from engines.batch.outcome import Outcome, Status
 from engines.batch.pipeline import run_batch
@@ -107,18 +108,18 @@ def run_files(plan: Plan, engine: Engine, wanted: Wanted, concurrency: Concurren
         return summary
     if summary.interrupted:
         left = tuple(
-            Outcome(source=task.source.path, target=task.target, status=Status.CANCELLED, reason="interrupted")
+            Outcome(source=task.source.path, target=task.target, status=Status.CANCELLED, reason=STOPPED)
             for task in videos
         )
         for outcome in left:
             report(Finished(outcome=outcome))
         return replace(summary, outcomes=(*summary.outcomes, *left))
-    from engines.inference.videos import run_videos
+    from engines.inference.videos import upscale_videos
 
-    outcomes, interrupted = run_videos(videos, engine, wanted, report, len(pictures), len(plan.tasks))
-    return replace(
-        summary,
-        outcomes=(*summary.outcomes, *outcomes),
-        interrupted=interrupted,
+    moving = upscale_videos(videos, engine, wanted, report, len(pictures), len(plan.tasks))
+    return Summary(
+        outcomes=(*summary.outcomes, *moving.outcomes),
         seconds=perf_counter() - began,
+        interrupted=moving.interrupted,
+        waits=summary.waits + moving.waits,
     )

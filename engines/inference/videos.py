@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from efdn.pictures.picture import Pixels
+from efdn.pictures.picture import Color, Picture, Pixels
 from engines.batch.failures import explain
 from engines.batch.interruption import Interruption, interruption
 from engines.batch.ledger import STOPPED
@@ -15,10 +15,9 @@ from engines.batch.task import Task
 from engines.batch.work import Event, Finished, Progress, Report, Started
 from engines.inference.picture_work import one_array
 from engines.inference.wanted import Wanted
+from engines.pictures.enlarge import enlarge
+from engines.pictures.options import EnlargeOptions
 from engines.protocol import Engine
-from engines.tiling.options import TileOptions
-from engines.tiling.samples import check_depth
-from engines.tiling.upscaling import upscaled_rows
 from engines.video.options import VideoProgress, VideoSummary
 from engines.video.upscaling import upscale_video
 
@@ -49,7 +48,7 @@ def upscale_videos(
                 outcome, waited = _left(task, Stages()), Waits()
                 if not wish.asked:
                     tell(Started(task=task, index=index, count=count))
-                    outcome, waited = _one(task, index, _Frames(engine, wanted.enlarging.tiling, wish), wanted, tell)
+                    outcome, waited = _one(task, index, _Frames(engine, wanted, wish), wanted, tell)
                 outcomes.append(outcome)
                 waits += waited
                 tell(Finished(outcome=outcome))
@@ -66,16 +65,18 @@ class _Frames:
         infer_s: seconds spent so far.
     """
 
-    def __init__(self, engine: Engine, tiling: TileOptions, wish: Interruption) -> None:
-        self._engine, self._tiling, self.wish = engine, tiling, wish
+    def __init__(self, engine: Engine, wanted: Wanted, wish: Interruption) -> None:
+        # Of what is wanted of pictures, their size alone concerns frames, and how they are cut.
+        self._options = EnlargeOptions(tiling=wanted.enlarging.tiling, size=wanted.enlarging.size)
+        self._engine, self.wish = engine, wish
         self.infer_s = 0.0
 
     def __call__(self, pixels: Pixels) -> Pixels:
         began = perf_counter()
         try:
             with self.wish.at_once():
-                check_depth(self._engine, str(pixels.dtype))
-                return one_array(upscaled_rows(self._engine, pixels, self._tiling))
+                frame = Picture(pixels=pixels, color=Color.RGB)
+                return one_array(enlarge(self._engine, frame, self._options).rows)
         finally:
             self.infer_s += perf_counter() - began
 
@@ -165,11 +166,3 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def run_videos(
-    tasks: Sequence[Task], engine: Engine, wanted: Wanted, report: Report, first: int, count: int
-) -> tuple[tuple[Outcome, ...], bool]:
-    """Outcomes of `upscale_videos`, and whether the end was asked for."""
-    summary = upscale_videos(tasks, engine, wanted, report, first, count)
-    return summary.outcomes, summary.interrupted

@@ -72,26 +72,25 @@ def _plan(shapes: ShapeRange, side: Side, options: TileOptions, longest: int, sm
     least = tuple(max(smallest, low) for low in shapes.min)
     limit = side[0] + side[1] + 4 * (options.pad or DEFAULT_PAD) + longest if options.side == 0 else longest
     most = tuple(max(low, min(limit, high)) for low, high in zip(least, shapes.max or (limit, limit), strict=True))
-    fixed = shapes.max or (None, None)
-    pads = [_pad(options.pad, length, high) for length, high in zip(side, fixed, strict=True)]
-    if options.side == 0 and any(length + 2 * min(pads) > high for length, high in zip(side, most, strict=True)):
+    pad = _pad(options.pad, side, shapes.max)
+    if options.side == 0 and any(length + 2 * pad > high for length, high in zip(side, most, strict=True)):
         raise UsageError(
             f"the picture has {side[0]}x{side[1]} pixels (height x width), the model takes {shapes}: "
             "leave out --tile 0, so that it is cut into tiles"
         )
     axes = [
-        Axis(length=length, pad=min(pads), overlap=options.overlap, least=low, most=high)
+        Axis(length=length, pad=pad, overlap=options.overlap, least=low, most=high)
         for length, low, high in zip(side, least, most, strict=True)
     ]
     rows, columns = (cut(axis) for axis in axes)
-    return TilePlan(side=side, pad=min(pads), rows=rows, columns=columns)
+    return TilePlan(side=side, pad=pad, rows=rows, columns=columns)
 
 
-def _pad(wanted: int | None, length: int, most: int | None) -> int:
+def _pad(wanted: int | None, side: Side, most: Side | None) -> int:
     """The padding asked for; the usual one, unless only less of it fits the picture into a fixed shape in one go."""
     if wanted is not None or most is None:
         return DEFAULT_PAD if wanted is None else wanted
-    room = (most - length) // 2
+    room = min((high - length) // 2 for length, high in zip(side, most, strict=True))
     return room if 0 <= room < DEFAULT_PAD else DEFAULT_PAD
 
 

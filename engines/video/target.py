@@ -114,14 +114,14 @@ def check_size(plan: VideoPlan, width: int, height: int) -> None:
     if max(width, height) > encoder.longest_side:
         raise VideoError(
             f"{encoder.name} takes pictures of {encoder.longest_side} pixels a side, the result has {width}x{height}: "
-            "choose a smaller scale, or --codec ffv1 with a .mkv name"
+            "choose a smaller --size, or --codec ffv1 with a .mkv name"
         )
     described = libav.pixel_format_of(plan.pixel_format)
     step_x, step_y = 16 // described.chroma_width(16), 16 // described.chroma_height(16)
     if width % step_x or height % step_y:
         raise VideoError(
             f"{plan.pixel_format} needs a width that is a multiple of {step_x} and a height that is one of {step_y}, "
-            f"the result has {width}x{height}: choose the pixel format yuv444p, or an even scale"
+            f"the result has {width}x{height}: choose --pixel-format yuv444p, or an even --size"
         )
 
 

@@ -53,7 +53,8 @@ def find_chunks(file: BinaryIO) -> tuple[Chunk, ...]:
             raise BrokenPngError("the file ends before the picture does")
         length, kind = struct.unpack(">I4s", head)
         if at + 12 + length > size:
-            raise BrokenPngError(f"its chunk {kind!r} is cut off")
+            name = kind.decode("latin-1")
+            raise BrokenPngError(f"its chunk {name if name.isalpha() else kind.hex()} is cut off")
         chunks.append(Chunk(kind, at + 8, length))
         at += 12 + length
     if chunks[0].kind != b"IHDR" or chunks[0].length != 13:
