@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +24,10 @@ from engines.cuda.open import open_device
 # Timings on a shared machine say nothing; the same examples on every run do.
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
+
+# Shells have their background jobs ignore SIGINT, and what those start inherits it; tests of Ctrl-C need it.
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Networks here are tiny: threads that wait for each other are most of the time, above all on a busy machine.
 torch.set_num_threads(1)

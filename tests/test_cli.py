@@ -214,7 +214,7 @@ def broken_inputs() -> None:
 
 BAD_COMMANDS = [
     (1, "no file or folder none.png", "efdn-infer none.png"),
-    (1, "no pictures in folder.png: expected names ending in .apng, .*; -r searches", "efdn-infer folder.png"),
+    (1, "no pictures in folder.png: expected names ending in .3gp, .apng, .*; -r searches", "efdn-infer folder.png"),
     (1, "cut.png is a broken or truncated picture", "efdn-infer cut.png"),
     (1, "text.png is not a PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF", "efdn-infer text.png"),
     (1, "JPEG holds no alpha, .* choose .png, .* or --background", "efdn-infer alpha.png --ext jpg"),
@@ -230,7 +230,7 @@ BAD_COMMANDS = [
     (1, "cannot tell what good.png is", "efdn-infer good.png --model good.png"),
     (1, "needs a TensorRT engine file", "efdn-infer good.png --engine tensorrt"),
     (2, "no engine 'warp': expected auto", "efdn-infer good.png --engine warp"),
-    (1, "max_pixels must be at least 1, got 0", "efdn-infer good.png --max-pixels 0"),
+    (2, "max_pixels must be at least 1, got 0", "efdn-infer good.png --max-pixels 0"),
     (2, "Missing argument", "efdn-infer"),
     (2, "No such option: --fast", "efdn-infer good.png --fast"),
     (1, "rfdn.pth is of no network known here", "efdn-export onnx --weights rfdn.pth"),
@@ -306,7 +306,7 @@ def test_a_shape_too_small_for_tiles_is_explained(command: Command, tiny_photo: 
     assert command("efdn-export", "onnx", "--weights", "w.safetensors", "--shape", "16x16", "-o", "m.onnx").code == 0
     result = command("efdn-infer", tiny_photo, "--model", "m.onnx")
     assert result.code == 1
-    assert "tiles of 16 pixels have no room for 16 pixels of overlap and 1 of padding: expected at least" in result.err
+    assert "tiles of 16 pixels have no room for 16 pixels of overlap and 8 of padding: expected at least" in result.err
     assert command("efdn-infer", tiny_photo, "--model", "m.onnx", "--tile-overlap", 1).code == 0
 
 
