@@ -307,7 +307,7 @@ def test_a_shape_too_small_for_tiles_is_explained(command: Command, tiny_photo: 
     result = command("efdn-infer", tiny_photo, "--model", "m.onnx")
     assert result.code == 1
     assert "tiles of 16 pixels have no room for 16 pixels of overlap and 8 of padding: expected at least" in result.err
-    assert command("efdn-infer", tiny_photo, "--model", "m.onnx", "--tile-overlap", 1).code == 0
+    assert command("efdn-infer", tiny_photo, "--model", "m.onnx", "--tile-overlap", 1, "--pad", 1).code == 0
 
 
 @pytest.mark.parametrize(

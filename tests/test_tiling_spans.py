@@ -114,7 +114,7 @@ def test_only_tiles_without_room_are_refused(axis: Axis) -> None:
         cut(axis)
         return
     with pytest.raises(
-        UsageError, match=rf"expected at least {smallest}; use larger tiles or a smaller --tile-overlap"
+        UsageError, match=rf"expected at least {smallest}; use larger tiles, or a smaller --tile-overlap and --pad"
     ):
         cut(axis)
 

@@ -88,7 +88,7 @@ def cut(axis: Axis) -> tuple[Span, ...]:
     if axis.most < smallest:
         raise UsageError(
             f"tiles of {axis.most} pixels have no room for {axis.overlap} pixels of overlap and {axis.pad} of padding: "
-            f"expected at least {smallest}; use larger tiles or a smaller --tile-overlap"
+            f"expected at least {smallest}; use larger tiles, or a smaller --tile-overlap and --pad"
         )
     if not axis.pad and axis.least + 2 * GRID < axis.most:
         return _wrapped_around(axis)
