@@ -138,6 +138,8 @@ def infer(
     from engines.batch.sources import find_sources
     from engines.batch.work import Concurrency
 
+    if str(output) == "-":
+        raise UsageError("results go to files, not to standard output: give a file or folder with -o")
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
     sources = find_sources(inputs, recursive=recursive, stdin=sys.stdin, exclude=folder_of_results(output))

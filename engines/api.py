@@ -34,6 +34,10 @@ PILLOW_MODES = {
 }
 
 
+FLOATS_BEYOND = 16
+"""Floats larger than that are not meant to have white at 1."""
+
+
 def open_engine(model: Path | str | None = None, engine: str = AUTO, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
     """Opens an engine, as `efdn-infer` does. Use it as a context manager, or close it.
 
@@ -68,7 +72,7 @@ def upscale(
     Args:
         image: an array or a Pillow image. Arrays are (H, W) or (H, W, 1) gray, (H, W, 2) gray with alpha, (H, W, 3) RGB
             or (H, W, 4) RGBA, of uint8 (white 255), uint16 (65535) or floats (1.0). Pillow images are of mode 1, L, LA,
-            P, RGB, RGBA, CMYK or I;16; they must be upright (`ImageOps.exif_transpose`).
+            P, RGB, RGBA, CMYK or I;16; those with an orientation in their EXIF come back upright.
         engine: an open engine; without, the packaged model on the best engine, opened for this call. Open one yourself
             to upscale many.
         tile: longest side of a tile in pixels, 0 for no tiles, None for what memory allows.
@@ -90,6 +94,8 @@ def upscale(
         raise ConfigError(f"alpha must be efdn or bicubic, got {alpha!r}")
     tiling = TileOptions(side=tile, overlap=overlap, pad=pad)
     options = EnlargeOptions(tiling=tiling, alpha=AlphaBy(alpha), size=size)
+    if engine is not None and not hasattr(engine, "infer"):
+        raise ConfigError(f"expected an open engine, got {engine!r}: open one with open_engine(engine=...)")
     if engine is None:
         with open_engine() as opened:
             return cast("Given", _upscaled(image, opened, options))
@@ -115,8 +121,11 @@ def _array_upscaled(image: NDArray[Any], engine: Engine, options: EnlargeOptions
             "expected (H, W) or (H, W, 1 to 4) of uint8, uint16 or floats in 0..1, "
             f"got {image.shape} {image.dtype}: pictures lie with their channels last, one at a time"
         )
-    if floats and not np.isfinite(shaped).all():
-        raise ShapeError("expected floats in 0..1, got some that are not finite: replace them first")
+    if floats and not (np.abs(shaped) <= FLOATS_BEYOND).all():
+        raise ShapeError(
+            f"expected floats of which 1 is white, got {np.nanmax(shaped):g} among them, or some that are not finite: "
+            "divide those of 0..255 by 255"
+        )
     picture = _picture(shaped.astype(np.float32) if floats else shaped)
     result = _collected(engine, picture, options).astype(image.dtype, copy=False)
     return result[..., 0] if image.ndim == 2 else result
@@ -124,6 +133,7 @@ def _array_upscaled(image: NDArray[Any], engine: Engine, options: EnlargeOptions
 
 def _image_upscaled(image: Image, engine: Engine, options: EnlargeOptions) -> Image:
     from PIL import Image as Pillow
+    from PIL import ImageOps
 
     if not isinstance(image, Pillow.Image):
         raise ShapeError(f"expected a NumPy array or a Pillow image, got {type(image).__name__}")
@@ -133,7 +143,8 @@ def _image_upscaled(image: Image, engine: Engine, options: EnlargeOptions) -> Im
     if mode not in PILLOW_MODES:
         modes = ", ".join((*PILLOW_MODES, "1", "P"))
         raise ShapeError(f"expected a Pillow image of mode {modes}, got {image.mode}: convert it")
-    pixels = np.asarray(image if mode == image.mode else image.convert(mode))
+    upright = ImageOps.exif_transpose(image)
+    pixels = np.asarray(upright if mode == upright.mode else upright.convert(mode))
     color, alpha = PILLOW_MODES[mode]
     shaped = pixels[..., None] if pixels.ndim == 2 else pixels
     picture = _picture(shaped, color=color, alpha=alpha, dpi=image.info.get("dpi"))
@@ -146,7 +157,7 @@ def _image_upscaled(image: Image, engine: Engine, options: EnlargeOptions) -> Im
         if image.info.get(name):
             upscaled.info[name] = image.info[name]
     if image.info.get("dpi"):
-        factor = upscaled.width / image.width
+        factor = upscaled.width / upright.width
         upscaled.info["dpi"] = tuple(float(value) * factor for value in image.info["dpi"])
     return upscaled
 

@@ -111,21 +111,29 @@ def test_a_pattern_that_nothing_fits_is_a_failure_beside_others(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("in/a.png\nin/sub/d.png\n", ["a.png", "sub/d.png"]),
-        ("in/sub/d.png\r\nin/a.png\r\n\r\n", ["a.png", "sub/d.png"]),
-        ("in/sub/d.png", ["d.png"]),
-        ("\ufeffin/a.png\0in/with\nbreak.png\0", ["a.png", "with\nbreak.png"]),
+        ("in/a.png\nin/sub/d.png\n", ["in/a.png", "in/sub/d.png"]),
+        ("in/sub/d.png\r\nin/a.png\r\n\r\n", ["in/a.png", "in/sub/d.png"]),
+        ("in/sub/d.png", ["in/sub/d.png"]),
+        ("\ufeffin/a.png\0in/with\nbreak.png\0", ["in/a.png", "in/with\nbreak.png"]),
         ("in/sub\n", ["d.png"]),
-        ("in/[x].png\n", ["[x].png"]),
+        ("in/[x].png\n", ["in/[x].png"]),
+        ("in/../in/./a.png\n", ["in/a.png"]),
     ],
-    ids=["lines", "crlf", "one", "nul", "folder", "no pattern"],
+    ids=["lines", "crlf", "one", "nul", "folder", "no pattern", "roundabout"],
 )
-def test_a_list_on_standard_input_keeps_the_tree_below_what_its_files_have_in_common(
-    content: str, expected: list[str]
-) -> None:
+def test_a_list_on_standard_input_keeps_paths_as_they_are_written(content: str, expected: list[str]) -> None:
     names = ["a.png", "x.png", "[x].png", "sub/d.png", *([] if os.name == "nt" else ["with\nbreak.png"])]
     touch(*(Path("in", name) for name in names))
     assert relatives(find_sources(["-"], stdin=io.StringIO(content))) == expected
+
+
+def test_files_of_a_list_outside_of_the_working_folder_go_by_their_names(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside") / "a.png"
+    touch(outside, Path("in/b.png"))
+    listed = io.StringIO(f"{outside}\n{os.path.relpath(outside)}\n{Path('in/b.png').absolute()}\n")
+    assert relatives(find_sources(["-"], stdin=listed)) == ["a.png", "b.png"]
 
 
 @posix
@@ -248,7 +256,7 @@ def test_nothing_found_is_explained(tmp_path: Path) -> None:
         find_sources(["gone.png"])
     with pytest.raises(ImageError, match=r"no file fits \*\.png"):
         find_sources(["*.png"])
-    with pytest.raises(ImageError, match="no pictures in -"):
+    with pytest.raises(ImageError, match="the list on standard input is empty"):
         find_sources(["-"], stdin=io.StringIO(""))
     with pytest.raises(UsageError, match="got none"):
         find_sources([])

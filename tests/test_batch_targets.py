@@ -248,10 +248,28 @@ def test_results_of_an_earlier_run_beside_their_pictures_are_not_upscaled_again(
     earlier = [outcome.source.as_posix() for outcome in done.outcomes if outcome.reason == EARLIER_RESULT]
     assert earlier == ["in/a_x4.png", "in/a_x4_x4.png", "in/b_x4.webp"]
     assert [outcome.target for outcome in done.outcomes if outcome.reason != EARLIER_RESULT] == [Path("in/a_x4.png")]
-    # Results that go elsewhere do not make a result of a file that happens to be called so.
-    assert len(plan(sources, "out", ending=None).tasks) == 7
+    # Wherever the new results go, and whatever these are called.
+    assert len(plan(sources, "out", ending=None).tasks) == 3 + 1
+    assert len(plan(sources, suffix="_big").tasks) == 4
     # The folder of the pictures named as that of the results is the same as none.
     assert len(plan(sources, "in", existing=Existing.SKIP).tasks) == 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a_x2.png", "a_x1.5.webp", "a_1920x.png", "a_1920x1080.png", "a_x1080.png", "a_50pct.jpg", "a_x3_compare.png"],
+)
+def test_results_of_other_scales_and_sizes_are_known_in_folders(name: str) -> None:
+    sources = sources_in("a.png", name)
+    assert [task.source.path.name for task in plan(sources).tasks] == ["a.png"]
+    # Alone, it is a picture like others.
+    alone = [source for source in sources if source.path.name == name]
+    assert len(plan(alone).tasks) == 1
+
+
+@pytest.mark.parametrize("name", ["a_xmas.png", "a_2.png", "a_x.png", "ax4.png", "a_pct.png"])
+def test_names_that_are_only_like_those_of_results_are_pictures(name: str) -> None:
+    assert len(plan(sources_in("a.png", name)).tasks) == 2
 
 
 def test_a_second_run_in_place_does_nothing_new() -> None:

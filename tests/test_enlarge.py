@@ -13,11 +13,12 @@ from PIL import Image
 from efdn.errors import ConfigError, EngineError, UsageError
 from efdn.pictures.convert import bleed
 from efdn.pictures.picture import Color, Header, Layout, Metadata, Picture
-from engines.pictures.channels import side_by_side
+from engines.pictures.channels import alpha_rows, side_by_side
 from engines.pictures.enlarge import Enlarged, enlarge
 from engines.pictures.options import AlphaBy, EnlargeOptions
 from engines.pictures.target import enlarged_layout
 from engines.tiling.options import TileOptions
+from tests.fake_engine import NearestNeighbour
 from tests.inference_samples import Array, FakeEngine, picture_of, random_pixels, repeated, whole
 
 KINDS = [(color, alpha) for color in Color for alpha in (False, True)]
@@ -348,3 +349,15 @@ def test_colours_bled_into_nothing_are_those_of_neighbours(dtype: str) -> None:
     alpha = np.zeros((9, 9), dtype)
     pixels[4, 4], alpha[4, 4] = top * 3 // 10 if dtype != "float32" else 0.3, top
     np.testing.assert_allclose(bleed(pixels, alpha), np.full((9, 9, 3), pixels[4, 4, 0]), rtol=1e-6)
+
+
+def test_opacity_stays_between_that_of_its_neighbours() -> None:
+    """Where the network overshoots at an edge, half-transparent areas must not get a rim."""
+    engine = NearestNeighbour()
+    engine.corrupt = lambda y: y + np.where(np.indices(y.shape)[3] % 2, np.float32(40), np.float32(-40))
+    alpha = np.full((20, 30), 128, np.uint8)
+    alpha[:, :10] = 0
+    rows = np.concatenate(list(alpha_rows(engine, alpha, AlphaBy.EFDN, TileOptions(pad=0), "uint8")))
+    assert (rows[:, 4 * 11 :] == 128).all()
+    assert (rows[:, : 4 * 9] == 0).all()
+    assert rows[:, 4 * 9 : 4 * 11].max() == 128

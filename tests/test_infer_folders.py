@@ -189,7 +189,7 @@ def test_lists_come_on_stdin(infer: Infer) -> None:
     picture("in/deep/é.png")
     said = infer("-", "-o", "out", stdin="in/a b.png\nin/deep/é.png\n".encode())
     assert said.code == 0, said.err
-    assert files("out") == {"a b_x2.png", "deep/é_x2.png"}
+    assert files("out") == {"in/a b_x2.png", "in/deep/é_x2.png"}
     assert infer("-", "-o", "out", "--overwrite", stdin=b"in/a b.png\0").code == 0
     assert infer("-", stdin=b"").code == 1
 

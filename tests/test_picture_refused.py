@@ -32,7 +32,7 @@ def test_unreadable_files_are_explained_in_one_line(tmp_path: Path) -> None:
     cases = {
         "none.png": "no file .*expected a picture",
         "text.png": "not a PNG, JPEG, .* picture, whatever its name says",
-        "empty.png": "not a PNG",
+        "empty.png": "empty.png is empty, expected a PNG",
         "cut.png": "broken or truncated",
         "phone.jpg": "is a HEIC picture.*convert it",
         "clip.png": "is a video",

@@ -75,6 +75,8 @@ def format_of(path: Path, head: bytes) -> str:
     Raises:
         ImageError: it is none that is read.
     """
+    if not head:
+        raise ImageError(f"{path} is empty, expected a {NAMES} picture: get a whole copy")
     brands = {head[at : at + 4] for at in (8, *range(16, len(head), 4))}
     if head[4:8] == b"ftyp" and brands & {b"avif", b"avis"}:
         return "AVIF"

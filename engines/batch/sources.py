@@ -25,8 +25,8 @@ class Source:
 
     Attributes:
         path: where it is.
-        relative: its path within what was named: the folder given, the fixed part of a pattern, the folder that all
-            files of a list have in common. The name alone for a file that was named itself.
+        relative: its path within what was named: the folder given, the fixed part of a pattern, the working folder
+            for files of a list (the name alone if outside of it). The name alone for a file that was named itself.
         named: whether it was named itself.
     """
 
@@ -131,16 +131,21 @@ def _from_pattern(walker: Walker, pattern: str) -> Iterator[Source]:
 def _from_list(walker: Walker, stdin: TextIO | None) -> Iterator[Source]:
     if stdin is None:
         raise UsageError("'-' stands for a list on standard input, which is closed: name files or folders")
-    sources = [source for path in _paths(stdin) for source in _from_path(walker, Path(path))]
-    files = [source for source in sources if source.named]
-    try:
-        common = os.path.commonpath([os.path.abspath(source.path.parent) for source in files])  # noqa: PTH100
-    except ValueError:  # No files, or on several drives.
-        return iter(sources)
-    return (
-        replace(source, relative=Path(os.path.relpath(source.path, common)), named=False) if source.named else source
-        for source in sources
-    )
+    paths = _paths(stdin)
+    if not paths:
+        raise ImageError("the list on standard input is empty: expected files or folders, one a line")
+    for path in paths:
+        for source in _from_path(walker, Path(path)):
+            yield replace(source, relative=_as_written(source.path), named=False) if source.named else source
+
+
+def _as_written(path: Path) -> Path:
+    """A file's path as a list has it, so that its place does not depend on what else is listed.
+
+    The name alone where it lies outside the working folder.
+    """
+    inside = Path(os.path.relpath(path)) if not path.is_absolute() else path
+    return Path(path.name) if inside.is_absolute() or ".." in inside.parts else inside
 
 
 def _paths(stdin: TextIO) -> list[str]:

@@ -29,6 +29,9 @@ COMPARED = "_compare"
 PARTIAL = re.compile(r"\.partial(-\d+)?\Z")
 """What names of videos end in whose making was interrupted, once or more often."""
 
+SIZED = re.compile(r"_(x\d+(\.\d+)?|\d+x\d*|x\d+|\d+(\.\d+)?pct)$")
+"""Suffixes that name a scale or a size."""
+
 EXISTS, EARLIER_RESULT = "its result exists", "result of an earlier run"
 
 
@@ -81,7 +84,7 @@ def plan_targets(
     if any(character in suffix for character in "/\\\0"):
         raise UsageError(f"--suffix must be part of a file's name, got {suffix!r}: choose the folder with -o")
     file = _output_file(sources, output, ending)
-    fresh, outcomes = _without_earlier_results(sources, output, suffix, existing)
+    fresh, outcomes = _without_earlier_results(sources, suffix, existing)
     tasks: list[Task] = []
     for source in fresh:
         try:
@@ -119,23 +122,26 @@ def _target(source: Source, output: Path | None, suffix: str, ending: Ending) ->
 
 
 def _without_earlier_results(
-    sources: Sequence[Source], output: Path | None, suffix: str, existing: Existing
+    sources: Sequence[Source], suffix: str, existing: Existing
 ) -> tuple[list[Source], list[Outcome]]:
-    """Takes out `a_x4.png` where `a.png` or `a.jpg` is a source too and its result comes to stand there."""
-    if not suffix:
-        return list(sources), []
-    results = {
-        (_real_folder(source.path.parent if output is None else output / source.relative.parent), source.path.stem)
-        for source in sources
-    }
+    """Takes out results of earlier runs that lie beside the pictures they were made of.
+
+    Found in a folder, that is `a_x4.png`, `a_x2.webp` or `a_1920x.png` where `a.png` or `a.jpg` is a source too,
+    and sheets and parts of videos named after them. A file that was named itself is taken for one only if its suffix is
+    that of this run, and not if results are to be replaced: that is refused later, rather than done without a word.
+    """
+    stems = {(_real_folder(source.path.parent), source.path.stem) for source in sources}
     fresh: list[Source] = []
     outcomes: list[Outcome] = []
     for source in sources:
         stem = PARTIAL.sub("", source.path.stem.removesuffix(COMPARED))
-        place = (_real_folder(source.path.parent), stem.removesuffix(suffix))
-        # Results that were named are not to be replaced without a word: that is refused later.
-        meant = source.named and existing is Existing.OVERWRITE
-        if stem.endswith(suffix) and place in results and not meant:
+        origins = {stem.removesuffix(suffix)}
+        if source.named:
+            origins = set() if existing is Existing.OVERWRITE else origins
+        else:
+            origins |= {SIZED.sub("", stem)}
+        folder = _real_folder(source.path.parent)
+        if any(origin != source.path.stem and (folder, origin) in stems for origin in origins):
             outcomes.append(Outcome(source=source.path, status=Status.SKIPPED, reason=EARLIER_RESULT))
         else:
             fresh.append(source)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from efdn.errors import ImageError
 from efdn.pictures.animation_writer import open_animation, open_pages
+from efdn.pictures.formats import format_of
 from efdn.pictures.frames import Frame, read_frames
 from efdn.pictures.header import read_header
 from efdn.pictures.picture import Header, Layout, Metadata, Pixels
@@ -119,6 +120,9 @@ class FrameWork(Work[Reel, FramesResult]):
         block = next(rows, None)
         frame = result.made.popleft()
         result.warnings += unheld_warnings(target, frame.metadata)
+        if result.header.loops and not format_of(target).loops:
+            times = result.header.loops
+            result.warnings.append(f"{target} is played for ever, its source {times} times: choose .png or .webp")
         saving = self._wanted.saving
         with open_animation(target, frame.layout, frame.metadata, saving, loop=result.header.loops) as writer:
             while True:
