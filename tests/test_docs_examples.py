@@ -50,7 +50,7 @@ BLOCKS = tuple(blocks())
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that the documents speak of."""
     photo = Image.open(ROOT / "examples" / "lr" / "budgie-branch.png").convert("RGB").crop((60, 40, 124, 88))
     photo.save(tmp_path / "photo.png")
@@ -70,12 +70,12 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.document}:{block.line}")
-def test_examples_run(block: Block, workplace: Path) -> None:
+def test_examples_run(block: Block, folder: Path) -> None:
     for package, signs in NEEDS.items():
         if any(sign in block.code for sign in signs):
             pytest.importorskip(package)
     if "engines.video" in block.code:
-        write_clip(workplace / "clip.mp4")
+        write_clip(folder / "clip.mp4")
     namespace: dict[str, Any] = {"__name__": "__main__"}
     # Tracebacks name the document, and the line in it.
     exec(compile("\n" * (block.line - 1) + block.code, str(ROOT / block.document), "exec"), namespace)

@@ -10,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = ("efdn", "engines", "export", "cli")
-HEAVY = ("torch", "onnx", "tensorrt", "tensorrt_rtx", "cuda", "pycuda", "openvino", "safetensors")
+HEAVY = ("torch", "onnx", "tensorrt", "tensorrt_rtx", "cuda", "pycuda", "openvino", "safetensors", "av")
+BEYOND = ("imagecodecs", "tifffile")
+"""Needed for other pictures than plain 8-bit PNGs, which machines must read where nothing can be installed."""
 
 # Runs a command in a Python where the heavy packages cannot be imported, and tells what was.
 WITHOUT_HEAVY = f"""
@@ -19,7 +21,7 @@ class Hiding:
     def __init__(self, finder):
         self.finder = finder
     def find_spec(self, name, path=None, target=None):
-        hidden = name.split('.')[0] in {HEAVY!r}
+        hidden = name.split('.')[0] in {HEAVY + BEYOND!r}
         return None if hidden else self.finder.find_spec(name, path, target)
 sys.meta_path[:] = map(Hiding, sys.meta_path)
 module, sys.argv = sys.argv[1], sys.argv[1:]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 
 from efdn.errors import ImageError
 from efdn.pictures.metadata import orientation_of, sound
-from efdn.pictures.picture import Color, Layout
+from efdn.pictures.picture import Color, Layout, Pixels
 from efdn.pictures.png.chunks import BrokenPngError, Chunk, bare_png, content_of, find_chunks
 from efdn.pictures.png.header import GRAY, GRAY_ALPHA, PALETTE, RGB, RGB_ALPHA, PngHeader
 from efdn.pictures.png.interlace import interlaced
@@ -19,6 +20,9 @@ DEPTHS = {GRAY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GRAY_ALPH
 
 SLACK_BYTES = 1 << 20
 """That compressed pixels may have beyond twice those that are not compressed."""
+
+PLAIN_MODES, PLACE_OF_BITS = ("L", "LA", "RGB", "RGBA"), 24
+"""Pillow's names of PNGs without palette and transparent colours; and where a PNG says its depth."""
 
 LONGEST_SIDE = 1_000_000
 """In pixels; libpng reads no further."""
@@ -83,13 +87,11 @@ class PngPixels:
 
     def decode(self, width: int, height: int, data: Iterator[bytes]) -> Raster:
         """Compressed pixels, in pieces, of a picture of this size."""
-        import imagecodecs
-
         pieces = _limited(data, 2 * height * self.header.row_bytes(width) + SLACK_BYTES)
         if self.header.rest[-1]:
             return split_alpha(interlaced(self.header, self.colors, width, height, pieces), self.alpha)
         bare = bare_png(self.header.packed(width, height), self.colors, pieces)
-        return split_alpha(imagecodecs.png_decode(bare), self.alpha)
+        return split_alpha(_decoded(bare), self.alpha)
 
     def sound_content(self, chunk: Chunk) -> bytes:
         """A chunk's content.
@@ -101,6 +103,25 @@ class PngPixels:
         if content is None:
             raise BrokenPngError(f"its chunk {chunk.kind.decode()} is damaged")
         return content
+
+
+def _decoded(bare: bytes) -> Pixels:
+    """A PNG's samples; without imagecodecs, on machines where nothing can be installed, those that Pillow keeps too."""
+    try:
+        import imagecodecs
+    except ModuleNotFoundError as error:
+        import numpy as np
+        from PIL import Image
+
+        with Image.open(BytesIO(bare)) as image:
+            deep = bare[PLACE_OF_BITS] == 16
+            if deep or image.mode not in PLAIN_MODES:
+                raise ImageError(
+                    f"reading this kind of PNG takes imagecodecs, which is not installed ({error}): "
+                    "pip install imagecodecs, or convert it to 8-bit gray or RGB"
+                ) from error
+            return np.array(image)
+    return np.asarray(imagecodecs.png_decode(bare))
 
 
 def _limited(data: Iterator[bytes], most: int) -> Iterator[bytes]:
