@@ -107,10 +107,11 @@ class PngPixels:
 
 def _decoded(bare: bytes) -> Pixels:
     """A PNG's samples; without imagecodecs, on machines where nothing can be installed, those that Pillow keeps too."""
+    import numpy as np
+
     try:
         import imagecodecs
     except ModuleNotFoundError as error:
-        import numpy as np
         from PIL import Image
 
         with Image.open(BytesIO(bare)) as image:
