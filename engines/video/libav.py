@@ -179,7 +179,7 @@ def side_data(frame: AvObject) -> dict[str, bytes]:
 
 def fragments_mp4_whole() -> bool:
     """Whether MP4 can be written in fragments that become an ordinary file at the end."""
-    version: tuple[int, ...] = load().library_versions["libavformat"]
+    version: tuple[int, ...] = vars(load())["library_versions"]["libavformat"]
     return version[:2] >= HYBRID_MP4_SINCE
 
 
