@@ -7,6 +7,7 @@ PYTHON ?= $(shell python3.11 -c 'import venv, ensurepip' 2>/dev/null && echo pyt
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+READY_TO_TEST := $(VENV)/ready-to-test
 OUT ?= out
 PHOTO := examples/lr/budgie-branch.png
 
@@ -26,6 +27,10 @@ $(READY): pyproject.toml constraints.txt Makefile
 	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt -e '.[cpu,export,train,rtx,openvino,video,dev]'
 	touch $@
 
+$(READY_TO_TEST): $(READY)
+	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt -e '.[ray,serve,dev-serve]'
+	touch $@
+
 demo: $(READY)
 	@mkdir -p $(OUT)
 	$(BIN)/efdn-export onnx -o $(OUT)/efdn_x4_dynamic_fp32.onnx
@@ -37,10 +42,10 @@ demo: $(READY)
 	@echo 'Look at $(OUT)/budgie-branch_x4.png beside $(PHOTO), then try it on a photo of yours:'
 	@echo '  $(BIN)/efdn-infer YOUR_PHOTO.jpg'
 
-test: $(READY)
+test: $(READY_TO_TEST)
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-lint: $(READY)
+lint: $(READY_TO_TEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -134,6 +134,7 @@ def suffix_of(options: InferOptions, scale: int) -> str:
 
 
 def _enlarging(options: InferOptions) -> EnlargeOptions:
+    from efdn.pictures.colour import parse_colour
     from engines.pictures.options import AlphaBy, EnlargeOptions
     from engines.tiling.options import TileOptions
 
@@ -189,21 +190,6 @@ def parse_frames(text: str) -> tuple[int, Optional[int]]:
     if found is None or text.strip() == ":":
         raise UsageError(f"--frames takes 'all' for animations, or A:B for videos such as 0:100, got {text!r}")
     return int(found[1] or 0), int(found[2]) if found[2] else None
-
-
-def parse_colour(text: str) -> tuple[int, int, int]:
-    """A colour's name or "#ffee00" as red, green and blue of 0..255.
-
-    Raises:
-        UsageError: no colour.
-    """
-    from PIL import ImageColor
-
-    try:
-        red, green, blue = ImageColor.getrgb(text)[:3]
-    except ValueError:
-        raise UsageError(f"--background takes a colour such as white or #ffee00, got {text!r}") from None
-    return red, green, blue
 
 
 def folder_of_results(output: Optional[Path]) -> tuple[Path, ...]:

@@ -13,6 +13,46 @@ from typing import Any
 
 from efdn.errors import ModelFileError, OutputError
 
+_mark = ""
+
+
+def mark_parts(mark: str) -> None:
+    """Names temporary files of this process after a run, so that those of killed processes can be found.
+
+    Args:
+        mark: letters and digits; `remove_parts` takes the same.
+    """
+    global _mark
+    _mark = mark
+
+
+def part_beside(final: Path, ending: str = "") -> Path:
+    """A new path for what becomes `final`: hidden, on the same file system.
+
+    Args:
+        final: the file to write.
+        ending: with its dot, for libraries that tell formats by it.
+    """
+    return final.with_name(f".efdn-{_mark}{secrets.token_hex(8)}.part{ending}")
+
+
+def remove_parts(folder: Path, mark: str) -> int:
+    """Removes what killed processes of a run have left in a folder.
+
+    Args:
+        folder: where results went; need not be there.
+        mark: as given to `mark_parts`; all processes that used it must have ended.
+
+    Returns:
+        How many files were removed.
+    """
+    removed = 0
+    for part in folder.glob(f".efdn-{mark}*.part*"):
+        with suppress(OSError):
+            part.unlink()
+            removed += 1
+    return removed
+
 
 @contextmanager
 def staged(target: Path) -> Iterator[Path]:
@@ -27,7 +67,7 @@ def staged(target: Path) -> Iterator[Path]:
         OutputError: the folder does not exist or cannot be written, or `target` is a folder.
     """
     final = check_target(target)
-    temporary = final.with_name(f".efdn-{secrets.token_hex(8)}.part")
+    temporary = part_beside(final)
     try:
         yield temporary
         temporary.replace(final)

@@ -130,7 +130,7 @@ def test_an_engine_of_bytes_refuses_16_bits_before_any_work(infer: Infer) -> Non
         ("--bits 1", 1, "--bits 1 is for gray pictures without alpha"),
         ("--alpha lanczos", 2, "--alpha takes efdn or bicubic, got 'lanczos'"),
         ("--color sepia", 2, "--color takes keep or rgb, got 'sepia'"),
-        ("--background nocolour", 2, "--background takes a colour such as white or #ffee00, got 'nocolour'"),
+        ("--background nocolour", 2, "a background is a colour such as white or #ffee00, got 'nocolour'"),
         ("--frames 3-5", 2, "--frames takes 'all' for animations, or A:B for videos such as 0:100, got '3-5'"),
         ("--frames 5:2", 2, "0 <= A < B, got 5:2"),
         ("--scale 0", 2, "--scale takes a number above 0, at most 64, got 0"),

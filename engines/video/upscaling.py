@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from efdn.errors import OutputError, VideoError
-from efdn.files import check_target, reason_of
+from efdn.files import check_target, part_beside, reason_of
 from engines.video.conversion import Pixels
 from engines.video.facts import probe_video
 from engines.video.options import DEFAULT_OPTIONS, VideoOptions, VideoProgress, VideoSummary
@@ -161,7 +160,7 @@ def wanted_frames(facts: VideoFacts, options: VideoOptions) -> int | None:
 def _beside(target: Path) -> Iterator[Path]:
     """A temporary path beside `target` with the same ending, by which players know the container."""
     final = check_target(target)
-    temporary = final.with_name(f".efdn-{secrets.token_hex(8)}.part{target.suffix}")
+    temporary = part_beside(final, target.suffix)
     try:
         yield temporary
     finally:

@@ -1,0 +1,1 @@
+"""Files through engines on the machines of a Ray cluster."""

@@ -1,0 +1,1 @@
+"""The page that is served: plain HTML, CSS and JavaScript, nothing to build."""
