@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from efdn.shapes import ShapeRange
-from engines.protocol import INPUT, OUTPUT, Arrays, Dim, Engine, ModelInfo, TensorSpec
+from efdn.errors import EngineError
+from engines.feeds import check_feeds
+from engines.protocol import INPUT, OUTPUT, Arrays, Dim, Engine, ModelInfo, TensorSpec, shapes_of
 
 NAME = "bicubic"
 REACH = 2
@@ -19,7 +20,7 @@ REACH = 2
 class BicubicEngine(Engine):
     """Enlarges floats by Pillow's cubic kernel (a = -0.5), edges repeated outwards. Safe from any thread.
 
-    Takes (1, 3, H, W) float32 of any range and size, gives (1, 3, scale * H, scale * W) float32, not clipped.
+    Takes (N, 3, H, W) float32 of any range and size, gives (N, 3, scale * H, scale * W) float32, not clipped.
 
     Args:
         scale: times as large, 1 or more.
@@ -29,14 +30,21 @@ class BicubicEngine(Engine):
         self.name = NAME
         self.detail = "Pillow"
         self.model = ModelInfo(name=NAME, scale=scale, data_range=255.0, smallest_side=1)
-        side, large = Dim(1, None), Dim(scale, None)
-        self.inputs = (TensorSpec(name=INPUT, dtype="float32", dims=(Dim(1, 1), Dim(3, 3), side, side)),)
-        self.outputs = (TensorSpec(name=OUTPUT, dtype="float32", dims=(Dim(1, 1), Dim(3, 3), large, large)),)
-        self.shapes = (ShapeRange(min=(1, 1), opt=(1, 1), max=None),)
+        side, large, batch, colors = Dim(1, None), Dim(scale, None), Dim(1, None), Dim(3, 3)
+        self.inputs = (TensorSpec(name=INPUT, dtype="float32", dims=(batch, colors, side, side)),)
+        self.outputs = (TensorSpec(name=OUTPUT, dtype="float32", dims=(batch, colors, large, large)),)
+        self.shapes = shapes_of(self.inputs[0])
+        self._closed = False
 
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
-        planes = feeds[INPUT][0]
-        return {OUTPUT: np.stack([self._enlarged(plane) for plane in planes])[None]}
+        if self._closed:
+            raise EngineError(f"{NAME} is closed: open it again")
+        check_feeds(NAME, self.inputs, feeds)
+        pictures = [np.stack([self._enlarged(plane) for plane in planes]) for planes in feeds[INPUT]]
+        return {OUTPUT: np.stack(pictures)}
+
+    def close(self) -> None:
+        self._closed = True
 
     def _enlarged(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:
         from PIL import Image

@@ -15,6 +15,7 @@ from efdn.assets import DEFAULT_ONNX, DEFAULT_WEIGHTS
 from efdn.errors import EngineError, ShapeError
 from efdn.passes.pipeline import deploy_network
 from efdn.weights import load_network
+from engines.bicubic import BicubicEngine
 from engines.openvino import OpenVinoEngine, open_openvino
 from engines.options import RunOptions
 from engines.ort import CPU, CUDA, OnnxRuntimeEngine, open_cpu, open_cuda, open_tensorrt
@@ -49,6 +50,7 @@ ONE_THREAD = RunOptions(threads=1)
 
 OPENERS: dict[str, Callable[[Path], Engine]] = {
     "fake": lambda folder: NearestNeighbour(),
+    "bicubic": lambda folder: BicubicEngine(4),
     "onnxruntime-cuda on a fake": open_on_fake_gpu,
     "tensorrt on a fake": lambda folder: open_tensorrt_on_fake_gpu(folder, "tensorrt"),
     "tensorrt rtx on a fake": lambda folder: open_tensorrt_on_fake_gpu(folder, "rtx"),
@@ -129,7 +131,7 @@ def test_output_has_the_promised_name_type_and_shape(engine: Engine) -> None:
 
 def test_the_smallest_output_is_the_smallest_input_magnified(engine: Engine) -> None:
     for spec, scale in ((engine.inputs[0], 1), (engine.outputs[0], engine.model.scale)):
-        assert [spec.dims[axis].minimum for axis in spec.side_axes] == [13 * scale, 13 * scale]
+        assert [spec.dims[axis].minimum for axis in spec.side_axes] == [engine.model.smallest_side * scale] * 2
         assert (spec.dims[0].minimum, spec.picture) == (1, engine.inputs[0].picture)
 
 
@@ -198,7 +200,7 @@ def test_what_an_engine_does_not_take_is_a_shape_error(engine: Engine) -> None:
     for bad in (
         {name: np.concatenate([x, x], axis=3 if engine.inputs[0].picture else 1)},
         {name: x[0]},
-        {name: feed(engine, 12, 16)[name]},
+        {name: feed(engine, engine.model.smallest_side - 1, 16)[name]},
         {name: x.astype(np.float64)},
         {name: x, "other": x},
         {},

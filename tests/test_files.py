@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from efdn.errors import OutputError
-from efdn.files import sha256_of_bytes, sha256_of_file, staged, write_json
+from efdn.files import mark_parts, part_beside, remove_parts, sha256_of_bytes, sha256_of_file, staged, write_json
 
 
 def test_target_appears_only_at_the_end(tmp_path: Path) -> None:
@@ -48,6 +48,20 @@ def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="no permission"), staged(tmp_path / "out.bin"):
         pass
+
+
+def test_what_a_killed_process_of_a_run_left_is_found_by_its_mark_and_nothing_else(tmp_path: Path) -> None:
+    others = part_beside(tmp_path / "a.png")
+    mark_parts("run7")
+    try:
+        left = [part_beside(tmp_path / "a.png"), part_beside(tmp_path / "a.mp4", ".mp4")]
+    finally:
+        mark_parts("")
+    for path in (others, *left, tmp_path / "a.png"):
+        path.touch()
+    assert remove_parts(tmp_path, "run7") == 2
+    assert sorted(tmp_path.iterdir()) == sorted([others, tmp_path / "a.png"])
+    assert remove_parts(tmp_path / "none", "run7") == 0
 
 
 def test_symbolic_links_are_followed(tmp_path: Path) -> None:
