@@ -9,6 +9,7 @@ import typer
 
 from cli.export_onnx import onnx
 from cli.export_options import list_passes_when_bare
+from cli.export_triton import triton
 from cli.export_trt import trt
 from cli.runner import new_app, run, show_version
 from efdn.errors import UsageError
@@ -33,6 +34,7 @@ def main(
 
 app.command()(onnx)
 app.command()(trt)
+app.command()(triton)
 
 
 def entry() -> NoReturn:

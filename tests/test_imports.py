@@ -49,6 +49,7 @@ def imported(result: subprocess.CompletedProcess[str]) -> set[str]:
         "cli.export --help",
         "cli.export onnx --help",
         "cli.export trt --help",
+        "cli.export triton --help",
         "cli.inspection --help",
         "cli.profile --help",
         "cli.evaluate --help",
