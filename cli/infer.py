@@ -31,6 +31,8 @@ from cli.infer_arguments import (
     Preview,
     Quality,
     Quiet,
+    Ray,
+    RayCores,
     Recursive,
     Scale,
     Size,
@@ -47,7 +49,9 @@ from cli.infer_options import (
     PROGRAM,
     InferOptions,
     check_kinds,
+    check_ray,
     existing_of,
+    fill_in_ray,
     folder_of_results,
     suffix_of,
     wanted_of,
@@ -91,6 +95,8 @@ def infer(
     drop_streams: DropStreams = False,
     compare: Compare = False,
     max_pixels: MaxPixels = None,
+    ray: Ray = None,
+    ray_cores: RayCores = None,
     json_lines: JsonLines = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -142,6 +148,7 @@ def infer(
         raise UsageError("results go to files, not to standard output: give a file or folder with -o")
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {jobs}")
+    check_ray(ray, ray_cores, engine, verify_tiles=verify_tiles)
     sources = find_sources(inputs, recursive=recursive, stdin=sys.stdin, exclude=folder_of_results(output))
     check_kinds(options, sources)
     if engine == ALL and verify_tiles:
@@ -150,6 +157,21 @@ def infer(
         from cli.infer_looks import compare_all_engines
 
         compare_all_engines(sources, model, wanted, json_lines=json_lines)
+        return
+    if ray is not None:
+        from cli.infer_cluster import infer_on_cluster
+        from engines.cluster.options import ClusterOptions
+        from engines.cluster.upscaling import Request
+
+        cluster = ClusterOptions(address=ray, cores=ray_cores, jobs=jobs, model=model, engine=engine)
+        request = Request(
+            sources=sources,
+            wanted=wanted,
+            output=output,
+            suffix=lambda scale: suffix_of(options, scale) if suffix is None else suffix,
+            existing=existing,
+        )
+        infer_on_cluster(request, cluster, json_lines=json_lines, quiet=quiet, verbose=verbose)
         return
     from cli.infer_text import show_engine, show_summary, voice
     from engines.inference.run import Naming, plan_files, run_files
@@ -178,6 +200,7 @@ def infer(
 
 def entry() -> NoReturn:
     """Entry point of the command."""
+    sys.argv[1:] = fill_in_ray(sys.argv[1:])
     run(app, PROGRAM)
 
 

@@ -76,6 +76,15 @@ Compare = Annotated[
 MaxPixels = Annotated[
     Optional[int], typer.Option("--max-pixels", help="Largest picture to read, in pixels; 100 million.")
 ]
+Ray = Annotated[
+    Optional[str],
+    typer.Option(
+        "--ray", metavar="[ADDRESS]", help="On a Ray cluster: HOST:PORT, auto or local; what is found if not given."
+    ),
+]
+RayCores = Annotated[
+    Optional[int], typer.Option("--ray-cores", help="Of each worker there; 4, or what the smallest node has.")
+]
 JsonLines = Annotated[bool, typer.Option("--json", help="JSON on stdout: a line for each file, then a summary.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say how long each stage took.")]

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 PROGRAM = "efdn-infer"
 
+RAY = "--ray"
+ANY_CLUSTER, OWN_CLUSTER = "auto", "local"
+"""Addresses of --ray that are none: what runs already, else one for this run; and one for this run."""
+
 ALL = "all"
 """Of --frames: every frame of an animation; and of --engine: every engine."""
 
@@ -195,3 +199,32 @@ def parse_frames(text: str) -> tuple[int, Optional[int]]:
 def folder_of_results(output: Optional[Path]) -> tuple[Path, ...]:
     """What not to look for sources in."""
     return () if output is None or (output.suffix and not output.is_dir()) else (output,)
+
+
+def fill_in_ray(arguments: list[str]) -> list[str]:
+    """Puts "auto" behind a `--ray` that has no address: the word behind it is a picture or folder then."""
+    result: list[str] = []
+    for index, argument in enumerate(arguments):
+        if argument == "--":
+            return result + arguments[index:]
+        result.append(argument)
+        following = arguments[index + 1] if index + 1 < len(arguments) else ""
+        if argument == RAY and not _is_address(following):
+            result.append(ANY_CLUSTER)
+    return result
+
+
+def _is_address(word: str) -> bool:
+    if word in (ANY_CLUSTER, OWN_CLUSTER) or "://" in word:
+        return True
+    return re.fullmatch(r"[^/\\]+:\d+", word) is not None and not Path(word).exists()
+
+
+def check_ray(ray: Optional[str], cores: Optional[int], engine: str, *, verify_tiles: bool) -> None:
+    """Raises UsageError for options that do not go with `--ray`, or with its absence."""
+    if ray is None and cores is not None:
+        raise UsageError("--ray-cores is for the workers of a cluster: add --ray, or leave it out")
+    if ray is not None and verify_tiles:
+        raise UsageError("--verify-tiles measures the engine of this machine: leave out --ray")
+    if ray is not None and engine == ALL:
+        raise UsageError("--engine all compares the engines of this machine: leave out --ray, or name one engine")

@@ -90,8 +90,8 @@ def show_engine(choice: Choice) -> None:
     )
 
 
-def show_summary(summary: Summary, *, json_lines: bool, quiet: bool) -> None:
-    """The end of a run: the list of failures, and counts."""
+def show_summary(summary: Summary, *, json_lines: bool, quiet: bool, counts: str | None = None) -> None:
+    """The end of a run: the list of failures, and counts, in the line given or as of one engine."""
     several = len(summary.outcomes) > 1
     if json_lines:
         show_json({"summary": summary.to_json()})
@@ -102,7 +102,7 @@ def show_summary(summary: Summary, *, json_lines: bool, quiet: bool) -> None:
     for line in lines:
         tell(f"  {line}" if several else line)
     if (several or summary.interrupted) and not quiet:
-        tell(summary_line(summary))
+        tell(summary_line(summary) if counts is None else counts)
 
 
 @contextmanager

@@ -45,6 +45,21 @@ class ImageError(EfdnError):
     """A picture that cannot be read, or holds what would be lost."""
 
 
+class TooLargeError(ImageError):
+    """A picture of more pixels than may be read.
+
+    Args:
+        message: for people.
+        width: of the picture, in pixels.
+        height: likewise.
+        max_pixels: what was allowed.
+    """
+
+    def __init__(self, message: str, *, width: int, height: int, max_pixels: int) -> None:
+        super().__init__(message)
+        self.width, self.height, self.max_pixels = width, height, max_pixels
+
+
 class VideoError(EfdnError):
     """A video that cannot be read, or upscaled as asked."""
 

@@ -10,7 +10,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = ("efdn", "engines", "export", "cli")
-HEAVY = ("torch", "onnx", "tensorrt", "tensorrt_rtx", "cuda", "pycuda", "openvino", "safetensors", "av")
+HEAVY = (
+    "torch",
+    "onnx",
+    "tensorrt",
+    "tensorrt_rtx",
+    "cuda",
+    "pycuda",
+    "openvino",
+    "safetensors",
+    "av",
+    "ray",
+    "fastapi",
+)
 BEYOND = ("imagecodecs", "tifffile")
 """Needed for other pictures than plain 8-bit PNGs, which machines must read where nothing can be installed."""
 
@@ -55,6 +67,7 @@ def imported(result: subprocess.CompletedProcess[str]) -> set[str]:
         "cli.evaluate --help",
         "cli.train --help",
         "cli.doctor --help",
+        "cli.serve --help",
     ],
 )
 def test_help_needs_nothing_heavy_and_loads_little(line: str) -> None:
@@ -77,6 +90,8 @@ def test_infer_works_without_torch_onnx_and_tensorrt(tiny_photo: Path) -> None:
     [
         ("cli.export onnx", "Exporting needs torch"),
         ("cli.export trt", "Exporting needs torch"),
+        ("cli.infer PHOTO --ray", "Running on a cluster needs ray"),
+        ("cli.serve", "Serving needs fastapi"),
         ("cli.infer PHOTO --engine pytorch", "Running a weights file needs torch"),
     ],
 )
@@ -125,7 +140,16 @@ def test_lazy_names_of_the_package_resolve() -> None:
 
 def test_commands_are_installed() -> None:
     scripts = Path(sysconfig.get_path("scripts"))
-    for name in ("efdn-export", "efdn-infer", "efdn-inspect", "efdn-profile", "efdn-train", "efdn-eval", "efdn-doctor"):
+    for name in (
+        "efdn-export",
+        "efdn-infer",
+        "efdn-inspect",
+        "efdn-profile",
+        "efdn-train",
+        "efdn-eval",
+        "efdn-doctor",
+        "efdn-serve",
+    ):
         found = next((path for path in (scripts / name, scripts / f"{name}.exe") if path.exists()), None)
         assert found is not None, f"{name} is not in {scripts}"
         assert subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout.startswith(

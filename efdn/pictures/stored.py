@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from efdn.errors import ImageError
+from efdn.errors import ImageError, TooLargeError
 from efdn.pictures.picture import NOTHING, Layout, Metadata, Pixels
 
 MOST_FRAMES = 100_000
@@ -47,14 +47,18 @@ class Source:
         """Refuses what is too large before it is decoded.
 
         Raises:
-            ImageError: more than `max_pixels`, or none at all.
+            TooLargeError: more than `max_pixels`.
+            ImageError: none at all.
         """
         if width < 1 or height < 1:
             raise ImageError(f"{self.path} has {width}x{height} pixels: expected at least 1x1; get a whole copy")
         if width * height > self.max_pixels:
-            raise ImageError(
+            raise TooLargeError(
                 f"{self.path} has {width}x{height} pixels, more than the limit of {self.max_pixels}: "
-                "raise --max-pixels or crop it"
+                "raise --max-pixels or crop it",
+                width=width,
+                height=height,
+                max_pixels=self.max_pixels,
             )
 
     def content(self, pixels: int) -> bytes:

@@ -1,0 +1,87 @@
+"""What `efdn-serve` says."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import sys
+from contextlib import suppress
+from socket import socket
+from typing import TYPE_CHECKING
+
+from engines.batch.names import printable
+
+if TYPE_CHECKING:
+    from engines.serving.journal import Notes
+    from engines.serving.service import Service
+
+PROGRAM = "efdn-serve"
+
+UNTOLD = ("/health", "/ready", "/metrics", "/progress/", "/page/")
+"""What programs ask for again and again; it is told where it fails."""
+
+LONGEST_PATH = 120
+
+
+class Voice:
+    """Tells each request in one line on stderr.
+
+    Args:
+        json_lines: whether lines are JSON.
+        quiet: whether only what the server itself failed at is told.
+    """
+
+    def __init__(self, *, json_lines: bool, quiet: bool) -> None:
+        self._json, self._quiet = json_lines, quiet
+
+    def __call__(self, notes: Notes) -> None:
+        """Takes a request that is over."""
+        failed = notes.status == 500
+        if (self._quiet and not failed) or (notes.status < 400 and notes.path.startswith(UNTOLD)):
+            return
+        _say(json.dumps(notes.to_json()) if self._json else f"{PROGRAM}: {request_line(notes)}")
+
+    def ready(self, address: str, service: Service) -> None:
+        """Says where the server is, and what runs."""
+        engine, options = service.pool.default, service.options
+        if self._json:
+            _say(json.dumps({"ready": address, "engine": engine.name, "model": engine.model.name}))
+            return
+        _say(
+            f"{PROGRAM}: {address} {engine.name} ({engine.detail}), model {engine.model.name}, "
+            f"{options.jobs} at work and {options.queue} waiting at most"
+        )
+
+    def ended(self) -> None:
+        """Says that the server has ended."""
+        if not self._quiet and not self._json:
+            _say(f"{PROGRAM}: ended")
+
+
+def request_line(notes: Notes) -> str:
+    """A request in one line."""
+    known = notes.to_json()
+    path = printable(notes.path)
+    words = [known["time"], str(notes.status), printable(notes.client), printable(notes.method), path[:LONGEST_PATH]]
+    if notes.source:
+        words.append(f"{notes.source} -> {notes.result or '?'}")
+    if notes.engine:
+        words.append(printable(notes.engine))
+    words += [f"{notes.received_bytes} B in", f"{notes.sent_bytes} B out", f"{notes.seconds:.3f} s", notes.id]
+    return " ".join(words) + (f" {printable(notes.said)}" if notes.said else "")
+
+
+def warn_of_others(listener: socket) -> None:
+    """Warns where other machines reach the server."""
+    host = listener.getsockname()[0].split("%")[0]
+    if not ipaddress.ip_address(host).is_loopback:
+        _say(
+            f"{PROGRAM}: warning: {host} is reached by other machines, and there is no authentication: "
+            "put a proxy before it that has"
+        )
+
+
+def _say(line: str) -> None:
+    # Whoever read the log may have gone; the server has not.
+    with suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,173 @@
+"""The server: listens, serves, and ends when it is told to, with what it accepted done."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from types import FrameType
+
+from uvicorn import Config, Server
+
+from efdn.errors import OutputError
+from efdn.files import reason_of
+from engines.serving.app import new_app
+from engines.serving.gate import MOST_HEADER_BYTES
+from engines.serving.journal import Notes
+from engines.serving.protocol import PatientProtocol
+from engines.serving.service import Service
+
+LAST_S = 5
+"""For answers to be sent once the time for accepted work is over."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        OutputError: the address cannot be listened at.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except OSError as error:
+        raise OutputError(f"no address {host}: expected one of this machine, such as 127.0.0.1 ({error})") from error
+    listener = socket.socket(found[0], found[1])
+    try:
+        if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # On Windows, where SO_REUSEADDR would let two servers share a port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(found[4])
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise OutputError(f"cannot listen at {host} port {port}: {reason_of(error)}; choose another --port") from error
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """Where a browser finds it."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+class GracefulServer(Server):
+    """A server that ends in two steps.
+
+    When the end is asked for, new pictures are refused with 503, and progress is still told, until what was
+    accepted is done or the time for it is over; then nobody listens any more. Asked again, it ends at once.
+
+    Args:
+        service: what its requests share; closed by `serve_on`.
+        started: called once it listens.
+    """
+
+    def __init__(self, service: Service, started: Callable[[], None] = lambda: None) -> None:
+        protocol = type("Protocol", (PatientProtocol,), {"service": service})
+        super().__init__(
+            Config(
+                new_app(service),
+                http=protocol,
+                ws="none",
+                lifespan="off",
+                loop="asyncio",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=LAST_S,
+                h11_max_incomplete_event_size=MOST_HEADER_BYTES,
+            )
+        )
+        self._service, self._started_call, self._told = service, started, False
+        self._given_up_at: float | None = None
+
+    def stop(self, number: int = 0, frame: FrameType | None = None) -> None:
+        """Asks for the end; also a handler of signals, and safe from any thread."""
+        if self._service.stopping:
+            self._given_up_at = 0.0
+            return
+        self._given_up_at = monotonic() + self._service.options.grace_seconds
+        self._service.stopping = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if not self._told:
+            self._told = True
+            self._started_call()
+        if self._service.stopping:
+            over = self._given_up_at is not None and monotonic() > self._given_up_at
+            if over:
+                self._service.give_up()
+            self.should_exit = self.should_exit or over or self._service.idle
+        return await super().on_tick(counter)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Unlike Uvicorn's, does not raise the signals again in the end: to be told to end is no failure."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.stop) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def serve_on(listener: socket.socket, server: GracefulServer, service: Service) -> None:
+    """Serves until the end is asked for, and closes everything.
+
+    Args:
+        listener: a socket that listens.
+        server: not yet running.
+        service: its own.
+    """
+    try:
+        with one_line_logs(service):
+            server.run(sockets=[listener])
+    finally:
+        listener.close()
+        service.close()
+
+
+class _OneLine(logging.Handler):
+    """Has what libraries log said in one line, without tracebacks."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.ERROR)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        reason = f": {record.exc_info[1]!r}" if record.exc_info else ""
+        self._tell(" ".join(f"{record.getMessage()}{reason}".split()))
+
+
+@contextmanager
+def one_line_logs(service: Service) -> Iterator[None]:
+    """Tames the loggers of Uvicorn and asyncio while the body runs."""
+
+    def tell(text: str) -> None:
+        service.tell(Notes(status=500, said=text))
+
+    handler = _OneLine(tell)
+    loggers = [logging.getLogger(name) for name in ("uvicorn", "asyncio")]
+    before = [(logger.propagate, logger.level) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, (propagate, level) in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.propagate = propagate
+            logger.setLevel(level)

@@ -1,0 +1,152 @@
+"""`efdn-infer --ray` on a real cluster of two nodes: the same results, whatever dies."""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster_samples import (
+    Command,
+    SmallCluster,
+    deadly_picture,
+    pictures,
+    small_cluster,
+    start,
+)
+from tests.inference_samples import no_parts_in
+
+pytest.importorskip("ray", reason="needs Ray: pip install '.[ray]'")
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+BESIDES = (
+    "looking for a cluster (",
+    "engine: ",
+    "cluster: ",
+    "efdn-infer: ",
+)
+"""What lines on stderr begin with; all others would be Ray's."""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallCluster]:
+    with small_cluster(tmp_path_factory.mktemp("traces")) as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def _both_nodes(cluster: SmallCluster) -> None:
+    cluster.add_second()
+    for trace in cluster.traces.iterdir():
+        trace.unlink()
+
+
+def files(folder: str) -> dict[str, bytes]:
+    """All files below a folder, with what is in them."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()
+    }
+
+
+def check_once_each(command: Command, sources: list[Path]) -> None:
+    """Each picture has one outcome, and nothing half-written is left."""
+    assert Counter(outcome["source"] for outcome in command.outcomes) == Counter(map(str, sources))
+    assert no_parts_in(Path.cwd())
+
+
+def check_quiet(command: Command) -> None:
+    """Ray says nothing, on neither stream."""
+    assert command.lines is not None
+    strange = [line for line in command.err.read_text().splitlines() if not line.startswith(BESIDES)]
+    assert strange == []
+
+
+def at_work_on(cluster: SmallCluster, node: str) -> list[int]:
+    """Processes of workers on a node that have begun."""
+    return [int(trace.name) for trace in cluster.traces.iterdir() if trace.read_text() == node]
+
+
+def test_results_and_words_are_those_of_one_process(cluster: SmallCluster) -> None:
+    sources = pictures("in", 5) + pictures("in/deep", 4)
+    sources.append(Path("in/bad.png"))
+    sources[-1].write_text("no picture")
+    here = start("in", "-r", "-o", "here", "--json", name="here")
+    there = start("in", "-r", "-o", "there", "--json", "--ray", cluster.address, name="there")
+    assert (here.wait(), there.wait()) == (1, 1), there.err.read_text()
+    assert files("there") == files("here")
+    check_once_each(there, sources)
+    check_quiet(there)
+    told = [
+        {outcome["source"]: (outcome["status"], outcome["reason"], outcome["width"]) for outcome in command.outcomes}
+        for command in (here, there)
+    ]
+    assert told[0] == told[1]
+    summaries = [command.lines[-1]["summary"] for command in (here, there)]
+    assert [(summary["done"], summary["failed"]) for summary in summaries] == [(9, 1), (9, 1)]
+    assert summaries[1]["workers"] == summaries[1]["nodes"] == 2
+    failed = [line for line in here.err.read_text().splitlines() if "bad.png" in line]
+    assert failed == [line for line in there.err.read_text().splitlines() if "bad.png" in line]
+
+
+def test_a_node_that_dies_takes_no_picture_with_it(cluster: SmallCluster) -> None:
+    sources = pictures("in", 40)
+    command = start("in", "-o", "out", "--json", "--ray", cluster.address, opener="open_slow")
+    second = cluster.second.node_id
+    command.wait_until(lambda: len(command.outcomes) >= 5 and bool(at_work_on(cluster, second)))
+    cluster.kill_second()
+    before = len(command.outcomes)
+    assert command.wait() == 0, command.err.read_text()
+    assert before < len(sources)
+    check_once_each(command, sources)
+    check_quiet(command)
+    assert len(files("out")) == len(sources)
+
+
+def test_a_killed_worker_is_replaced_and_a_picture_that_kills_its_workers_fails_alone(cluster: SmallCluster) -> None:
+    sources = pictures("in", 24)
+    deadly = deadly_picture(Path("in/zz_deadly.png"))
+    line = ("in", "-o", "out", "--tile", 64, "--json", "--ray", cluster.address)
+    command = start(*line, opener="open_deadly")
+    second = cluster.second.node_id
+    command.wait_until(lambda: len(command.outcomes) >= 3 and bool(at_work_on(cluster, second)))
+    os.kill(at_work_on(cluster, second)[0], signal.SIGKILL)
+    assert len(command.outcomes) < len(sources)
+    command.wait_until(lambda: len(command.outcomes) == len(sources) and not no_parts_in(Path("out")))
+    assert command.wait() == 1, command.err.read_text()
+    check_once_each(command, [*sources, deadly])
+    check_quiet(command)
+    failed = [outcome for outcome in command.outcomes if outcome["status"] != "done"]
+    assert [(outcome["source"], outcome["status"]) for outcome in failed] == [(str(deadly), "failed")]
+    assert failed[0]["reason"].startswith("its worker died 3 times")
+    assert len(files("out")) == len(sources)
+
+
+def test_after_a_killed_driver_the_rest_is_done(cluster: SmallCluster) -> None:
+    sources = pictures("in", 24)
+    line = ("in", "-o", "out", "--json", "--ray", cluster.address)
+    killed = start(*line, opener="open_slow", name="killed")
+    killed.wait_until(lambda: len(killed.outcomes) >= 4)
+    killed.process.kill()
+    killed.wait()
+    again = start(*line, "--skip-existing", opener="open_slow", name="again")
+    assert again.wait() == 0, again.err.read_text()
+    done, skipped = (again.lines[-1]["summary"][key] for key in ("done", "skipped"))
+    assert done + skipped == len(sources)
+    assert skipped >= 4
+    assert len([name for name in files("out") if name.endswith("_x4.png")]) == len(sources)
+
+
+def test_an_interruption_keeps_what_is_done(cluster: SmallCluster) -> None:
+    sources = pictures("in", 60)
+    command = start("in", "-o", "out", "--json", "--ray", cluster.address, opener="open_slow")
+    command.wait_until(lambda: len(command.outcomes) >= 4)
+    command.process.send_signal(signal.SIGINT)
+    assert command.wait() == 130, command.err.read_text()
+    check_once_each(command, sources)
+    check_quiet(command)
+    statuses = Counter(outcome["status"] for outcome in command.outcomes)
+    assert set(statuses) == {"done", "cancelled"}
+    assert statuses["done"] == len(files("out")) >= 4
+    assert {outcome["reason"] for outcome in command.outcomes} == {None, "interrupted"}

@@ -1,0 +1,70 @@
+"""`efdn-serve` as a command."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.serve import entry
+from tests.serve_samples import SOON_S, Running, eventually, running
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Running]:
+    """For tests that need no limits of their own."""
+    with running() as server:
+        yield server
+        eventually(server.is_clean)
+        assert not [line for line in server.lines if "Traceback" in line]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals to other processes are POSIX")
+def test_the_command_says_where_it_is_and_ends_with_0_when_told_to(tmp_path: Path) -> None:
+    for number in SIGNALS:
+        command = [sys.executable, "-m", "cli.serve", "--port", "0", "--temp", str(tmp_path)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+            assert process.stderr is not None
+            assert process.stderr.readline().startswith("efdn-serve: http://127.0.0.1:")
+            process.send_signal(number)
+            rest = process.stderr.read()
+            assert process.wait(SOON_S) == 0
+        assert rest == "efdn-serve: ended\n"
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (["--max-bytes", "many"], 2, "such as 64M"),
+        (["--jobs", "0"], 2, "jobs must be at least 1"),
+        (["--port", "99999"], 2, "port must be 0 to 65535"),
+        (["--timeout", "0"], 2, "seconds must be above 0"),
+        (["--engine", "none"], 2, "no engine 'none'"),
+        (["--host", "not.an.address.invalid"], 1, "no address"),
+        (["--port", "TAKEN"], 1, "choose another --port"),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_one_line(
+    shared: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    code: int,
+    says: str,
+) -> None:
+    words = [str(shared.port) if word == "TAKEN" else word for word in options]
+    monkeypatch.setattr(sys, "argv", ["efdn-serve", *([] if "--port" in options else ["--port", "0"]), *words])
+    with pytest.raises(SystemExit) as caught:
+        entry()
+    err = capsys.readouterr().err
+    assert (caught.value.code, len(err.splitlines()), says in err) == (code, 1, True), err

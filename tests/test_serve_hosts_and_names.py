@@ -1,0 +1,110 @@
+"""`efdn-serve`: who may ask, and what becomes of the names that clients send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from engines.serving.gate import is_allowed
+from engines.serving.naming import content_disposition, safe_stem
+from tests.inference_samples import FakeEngine
+from tests.serve_pictures import file_part, form, png
+from tests.serve_samples import Running, eventually, running, said
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with running(FakeEngine(blurs=True)) as started:
+        yield started
+        eventually(started.is_clean, "a request has left something")
+        assert not [line for line in started.lines if "Traceback" in line or "\n" in line]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/nope", 404), ("/page/../app.py", 404), ("/page/%2e%2e%2fapp.py", 404), ("/page/__init__.py", 404)],
+)
+def test_nothing_else_is_served(server: Running, path: str, status: int) -> None:
+    assert server.get(path).status_code == status
+    assert "error" in server.get(path).json()
+
+
+def test_other_methods_are_refused_as_json(server: Running) -> None:
+    answer = server.get("/upscale")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert "POST" not in said(answer)
+
+
+@pytest.mark.parametrize("path", ["/health", "/nope", "/upscale", "/metrics"])
+def test_every_answer_has_the_headers_that_keep_browsers_safe(server: Running, path: str) -> None:
+    headers = server.get(path).headers
+    assert headers["Content-Security-Policy"].startswith("default-src 'self'; img-src 'self' blob: data:")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "access-control-allow-origin" not in headers
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("localhost", True),
+        ("LOCALHOST:8000", True),
+        ("127.0.0.1:8000", True),
+        ("[::1]:8000", True),
+        ("192.168.1.7", True),
+        ("box.lan", True),
+        ("evil.example", False),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("a@localhost", False),
+        ("[::1", False),
+        ("", False),
+    ],
+)
+def test_only_own_names_and_addresses_are_allowed_as_host(host: str, allowed: bool) -> None:
+    assert is_allowed(host, ["box.lan"]) is allowed
+
+
+def test_other_hosts_and_other_sites_are_refused(server: Running) -> None:
+    assert server.get("/health", headers={"Host": "evil.example"}).status_code == 421
+    assert server.post(png(), {"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert server.post(png(), {"Origin": "http://evil.example"}).status_code == 403
+    assert server.post(png(), {"Origin": "null"}).status_code == 403
+    own = {"Origin": server.url.rstrip("/"), "Sec-Fetch-Site": "same-origin"}
+    assert server.post(png(), own).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("photo.png", "photo"),
+        ("../../etc/passwd", "passwd"),
+        ("..\\..\\boot.ini", "boot"),
+        ("/", "picture"),
+        ("..", "picture"),
+        ("CON.png", "picture"),
+        ("a\r\nSet-Cookie: x.png", "aSet-Cookie_ x"),
+        ("\u202egnp.exe", "gnp"),
+        ("a" * 500 + ".png", "a" * 120),
+        (".hidden", "hidden"),
+        ("größe.tif", "größe"),
+    ],
+)
+def test_only_the_harmless_part_of_a_name_is_used(name: str, stem: str) -> None:
+    assert safe_stem(name) == stem
+
+
+def test_names_go_back_in_ascii_and_in_utf8() -> None:
+    assert content_disposition("größe_x4.png") == (
+        "attachment; filename=\"gr__e_x4.png\"; filename*=UTF-8''gr%C3%B6%C3%9Fe_x4.png"
+    )
+
+
+def test_a_name_cannot_add_headers(server: Running) -> None:
+    answer = server.post(png(), name='a"\r\nX-Evil: 1\r\n\r\n.png')
+    assert answer.status_code == 200
+    assert "X-Evil" not in answer.headers
+    body, headers = form(file_part(png(), "../../a%0D%0AX-Evil: 1.png"))
+    assert (
+        server.post(body, headers).headers["Content-Disposition"].startswith('attachment; filename="aX-Evil_ 1_x2.png"')
+    )
