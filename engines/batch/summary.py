@@ -100,11 +100,16 @@ class Summary:
 
 def summary_line(summary: Summary) -> str:
     """The run in one line, such as "98 upscaled, 1 skipped, 1 failed in 12.3 s (engine idle 4%)"."""
+    idle = f" (engine idle {summary.idle_share:.0%})" if summary.stages.infer_s > 0 else ""
+    return f"{counts_text(summary)}{idle}"
+
+
+def counts_text(summary: Summary) -> str:
+    """What became of the pictures, such as "interrupted: 98 upscaled, 1 failed in 12.3 s"."""
     labels = {Status.SKIPPED: "skipped", Status.FAILED: "failed", Status.CANCELLED: "not done"}
     counts = [f"{summary.count(Status.DONE)} upscaled"]
     counts += [f"{summary.count(status)} {label}" for status, label in labels.items() if summary.count(status)]
-    idle = f" (engine idle {summary.idle_share:.0%})" if summary.stages.infer_s > 0 else ""
-    return f"{'interrupted: ' if summary.interrupted else ''}{', '.join(counts)} in {summary.seconds:.1f} s{idle}"
+    return f"{'interrupted: ' if summary.interrupted else ''}{', '.join(counts)} in {summary.seconds:.1f} s"
 
 
 def failure_lines(summary: Summary) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engines.batch.outcome import Status
+from engines.batch.summary import counts_text
 from engines.cluster.summary import ClusterSummary
 from engines.cluster.survey import Crew
 
@@ -16,12 +16,8 @@ def crew_line(crew: Crew, *, own: bool) -> str:
 
 def cluster_summary_line(summary: ClusterSummary) -> str:
     """The run in one line, such as "98 upscaled, 1 failed in 12.3 s (2 workers, their engines busy 71%)"."""
-    labels = {Status.SKIPPED: "skipped", Status.FAILED: "failed", Status.CANCELLED: "not done"}
-    counts = [f"{summary.count(Status.DONE)} upscaled"]
-    counts += [f"{summary.count(status)} {label}" for status, label in labels.items() if summary.count(status)]
     busy = f" ({_counted(summary.workers, 'worker')}, their engines busy {summary.busy_share:.0%})"
-    how = busy if summary.stages.infer_s > 0 else ""
-    return f"{'interrupted: ' if summary.interrupted else ''}{', '.join(counts)} in {summary.seconds:.1f} s{how}"
+    return counts_text(summary) + (busy if summary.stages.infer_s > 0 else "")
 
 
 def _counted(count: int, noun: str) -> str:
