@@ -29,12 +29,16 @@ def main() -> None:
     parser.add_argument("--max-pixels", type=int, default=640_000, help="larger pictures are refused")
     parser.add_argument("--timeout", type=float, default=600, help="seconds to wait for the server")
     wanted = parser.parse_args()
-    pixels, profile = read_picture(wanted.picture, wanted.max_pixels)
+    if wanted.output.suffix.lower() not in Image.registered_extensions():
+        parser.error(f"cannot tell the format of {wanted.output}: give it an ending such as .png")
     try:
+        pixels, profile = read_picture(wanted.picture, wanted.max_pixels)
         result = upscale(pixels, wanted.url, wanted.model, wanted.pad, wanted.timeout)
+        Image.fromarray(result).save(wanted.output, icc_profile=profile, quality=95)
     except triton.InferenceServerException as error:
         raise SystemExit(f"{wanted.url}: {error.message()}") from error
-    Image.fromarray(result).save(wanted.output, icc_profile=profile)
+    except OSError as error:
+        raise SystemExit(str(error)) from error
 
 
 def read_picture(path: Path, max_pixels: int) -> tuple[np.ndarray, bytes | None]:
@@ -42,6 +46,8 @@ def read_picture(path: Path, max_pixels: int) -> tuple[np.ndarray, bytes | None]
     with Image.open(path) as image:
         if image.mode not in ("L", "P", "RGB") or "transparency" in image.info:
             raise SystemExit(f"{path}: expected 8-bit gray or RGB, opaque: use efdn-infer for mode {image.mode}")
+        if getattr(image, "n_frames", 1) > 1:
+            raise SystemExit(f"{path} has several frames: use efdn-infer --frames all")
         if image.width * image.height > max_pixels:
             raise SystemExit(f"{path} has more than {max_pixels} pixels: use efdn-infer, or raise --max-pixels")
         profile = image.info.get("icc_profile") if image.mode == "RGB" else None

@@ -135,3 +135,22 @@ def test_the_configuration_holds_requests_to_what_the_model_takes(service: Servi
             tensor.set_data_from_numpy(value)
             with pytest.raises(triton.InferenceServerException, match=message):
                 server.infer("efdn_x4", [tensor])
+
+
+def test_an_ending_that_tells_no_format_is_refused_before_the_server_is_asked(
+    run: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(noise(13, 13)).save(tmp_path / "a.png")
+    with pytest.raises(SystemExit, match="2"):
+        run(tmp_path / "a.png", tmp_path / "a.efdn")
+    assert "cannot tell the format of" in capsys.readouterr().err
+
+
+def test_what_is_no_picture_or_more_than_one_is_one_line(run: Callable[..., None], tmp_path: Path) -> None:
+    frames = [Image.fromarray(noise(13, 13, seed)) for seed in range(2)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(SystemExit, match="several frames"):
+        run(tmp_path / "a.gif", OUTPUT)
+    (tmp_path / "b.png").write_text("no picture")
+    with pytest.raises(SystemExit, match="cannot identify"):
+        run(tmp_path / "b.png", OUTPUT)

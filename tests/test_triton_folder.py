@@ -89,3 +89,38 @@ def test_what_was_there_comes_back_when_the_last_rename_fails(monkeypatch: pytes
         make_folder("m/b", overwrite=True)
     assert files_in(MODELS) == ["m/a"]
     assert leftovers() == ["models"]
+
+
+def test_an_empty_folder_is_filled_and_stays_the_same_folder() -> None:
+    MODELS.mkdir(mode=0o755)
+    number = MODELS.stat().st_ino
+    make_folder("m/a", "n/b")
+    assert MODELS.stat().st_ino == number
+    assert files_in(MODELS) == ["m/a", "n/b"]
+    assert leftovers() == ["models"]
+
+
+def test_an_empty_folder_is_empty_again_when_filling_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    MODELS.mkdir()
+    rename = Path.replace
+
+    def failing(self: Path, target: Path) -> Path:
+        if target.name == "n":
+            raise PermissionError(13, "Permission denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(OutputError, match="cannot write models: permission denied"):
+        make_folder("m/a", "n/b")
+    assert list(MODELS.iterdir()) == []
+    assert leftovers() == ["models"]
+
+
+def test_the_folder_that_the_command_runs_in_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_folder("m/a")
+    monkeypatch.chdir(MODELS / "m")
+    with (
+        pytest.raises(OutputError, match=r"cannot replace \.\. from within"),
+        staged_folder(Path(".."), overwrite=True),
+    ):
+        pass

@@ -17,6 +17,8 @@ from typing import Any
 from efdn.errors import EngineError, UsageError
 
 START_LIMIT_S = 180
+GRACE_S = 30
+"""For the server to end before it is killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,7 @@ def served(repository: Path, installation: Installation) -> Iterator[str]:
     """
     with TemporaryDirectory() as folder:
         backends = _backends(Path(folder), installation)
-        grpc, http = _free_port(), _free_port()
+        grpc, http = _free_ports()
         address = ["--http-address=127.0.0.1", "--grpc-address=127.0.0.1", "--allow-metrics=false"]
         command = [
             str(_executable(installation.server / "bin" / "tritonserver")),
@@ -85,7 +87,11 @@ def served(repository: Path, installation: Installation) -> Iterator[str]:
                 yield f"127.0.0.1:{grpc}"
             finally:
                 process.terminate()
-                process.wait()
+                try:
+                    process.wait(GRACE_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
 
 def _backends(folder: Path, installation: Installation) -> Path:
@@ -133,8 +139,8 @@ def _ready(address: str) -> bool:
         return False
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as other:
+        for probe in (one, other):
+            probe.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1]

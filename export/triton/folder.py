@@ -65,6 +65,8 @@ def check_folder(target: Path, *, overwrite: bool) -> Path:
         raise OutputError(f"cannot replace {target}: {foreign} in it is not of this command; move it or choose another")
     if not overwrite:
         raise OutputError(f"{target} is there already: give --overwrite, or choose another folder")
+    if final in (here := Path.cwd(), *here.parents):
+        raise OutputError(f"cannot replace {target} from within: run the command from another folder")
     return final
 
 
@@ -83,15 +85,45 @@ def _listed(folder: Path) -> set[str] | None:
 
 
 def _take_place(temporary: Path, final: Path) -> None:
-    """Renames the new folder, the old one out of its way first, and back if that fails."""
-    old = part_beside(final)
-    had = final.exists()
-    if had:
-        final.replace(old)
+    """Puts the new folder where it belongs.
+
+    An empty folder is filled, as it may be somebody's working folder or the root of a disk; the old one of a
+    repository is renamed out of the way first, and back if that fails.
+    """
+    if not final.exists():
+        temporary.replace(final)
+    elif not any(final.iterdir()):
+        _fill(temporary, final)
+    else:
+        _replace(temporary, final)
+
+
+def _fill(temporary: Path, final: Path) -> None:
+    moved: list[Path] = []
     try:
+        # The marker last: without it the folder does not count as written.
+        for child in sorted(temporary.iterdir(), key=lambda path: path.name == MARKER):
+            moved.append(final / child.name)
+            child.replace(moved[-1])
+    except BaseException:
+        for path in moved:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        raise
+
+
+def _replace(temporary: Path, final: Path) -> None:
+    old = part_beside(final)
+    try:
+        final.replace(old)
         temporary.replace(final)
     except BaseException:
-        if had:
-            old.replace(final)
+        if old.exists() and not final.exists():
+            try:
+                old.replace(final)
+            except OSError as error:
+                raise OutputError(f"what was in {final} is in {old} now: {reason_of(error)}; rename it back") from error
         raise
     shutil.rmtree(old, ignore_errors=True)

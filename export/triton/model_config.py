@@ -130,5 +130,8 @@ class ModelConfig:
 
 def check_name(name: str) -> None:
     """Raises UsageError for a name that does not do as a folder's and in a URL."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", name):
-        raise UsageError(f"a model's name has letters, digits, _, - and ., at most 100 of them, got {name!r}")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", name) or name.endswith(".json"):
+        raise UsageError(
+            "a model's name has letters, digits, _, - and ., at most 100 of them, and does not end in .json, "
+            f"got {name!r}"
+        )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from efdn.errors import ExportError
+from efdn.errors import ArtefactError, ExportError
 from efdn.shapes import Side
 from efdn.sidecar import Sidecar
 from engines.protocol import INPUT, OUTPUT
@@ -72,8 +72,12 @@ def engine_model(sidecar: Sidecar, name: str, *, instances: int = 1, warm_up: bo
         name: to serve it under.
         instances: how many, on each GPU.
         warm_up: whether the shapes that it is fastest at are run beforehand, as many pictures as it takes.
+
+    Raises:
+        ArtefactError: the sidecar does not tell the batch.
     """
-    assert sidecar.batch is not None
+    if sidecar.batch is None:
+        raise ArtefactError(f"the sidecar of {sidecar.file} does not say how many pictures it takes: build it anew")
     fixed = len(sidecar.shapes) == 1 and sidecar.shapes[0].static and sidecar.batch == 1
     max_batch, front = (0, (1,)) if fixed else (sidecar.batch, ())
     ends = [side or (FREE, FREE) for shape in sidecar.shapes for side in (shape.min, shape.max)]

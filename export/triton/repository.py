@@ -113,6 +113,8 @@ def export_repository(
         OutputError: the folder cannot be written, or holds something else.
     """
     check_folder(target, overwrite=overwrite)
+    if engine is not None and options.name is not None:
+        check_name(engine_name(options.name))
     network = load_network(weights)
     for side in options.warm_ups:
         check_taken(side, network.config)
@@ -121,13 +123,18 @@ def export_repository(
     with staged_folder(target, overwrite=overwrite) as folder:
         models = [_onnx_model(folder, name, weights, options, notify)]
         if read is not None:
-            models.append(_engine_model(folder, f"{name}_trt", *read, options))
+            models.append(_engine_model(folder, engine_name(name), *read, options))
     return tuple(replace(model, path=target / model.path.relative_to(folder)) for model in models)
 
 
 def usual_name(network: Upscaler) -> str:
     """What a model of that network is called unless asked otherwise."""
     return f"{network.config.architecture.lower()}_x{network.config.upscale}"
+
+
+def engine_name(name: str) -> str:
+    """What the engine beside a model of that name is called."""
+    return f"{name}_trt"
 
 
 def _onnx_model(folder: Path, name: str, weights: Path, options: RepositoryOptions, notify: Notify) -> ServedModel:
@@ -160,8 +167,7 @@ def _engine_model(
 def _read_engine(engine: Path, weights: Path) -> tuple[bytes, Sidecar]:
     """An engine that Triton can serve beside the ONNX model, before any other work."""
     content, sidecar = read_described(engine)
-    assert sidecar.build is not None
-    if sidecar.build.runtime != "tensorrt":
+    if sidecar.build is None or sidecar.build.runtime != "tensorrt":
         raise ExportError(
             f"{engine} is of TensorRT for RTX, which Triton does not run: "
             "build it with efdn-export trt --runtime tensorrt on a machine with the GPU"
