@@ -37,6 +37,8 @@ def test_wheel_holds_the_packages_the_assets_and_no_tests(distributions: tuple[P
     assert tops == {"cli", "efdn", "engines", "export"}
     for name in ("efdn_x4.onnx", "efdn_x4.safetensors", "verification.png", "SHA256SUMS", "MODEL_CARD.md"):
         assert f"efdn/assets/{name}" in names
+    for name in ("index.html", "style.css", "main.js", "icon.svg"):
+        assert f"engines/serving/page/{name}" in names
     for package in tops:
         assert f"{package}/py.typed" in names
         for path in (ROOT / package).rglob("*.py"):
