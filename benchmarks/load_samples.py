@@ -44,6 +44,12 @@ def make_samples() -> list[Sample]:
     return [Sample(name=name, target=f"/upscale{query}", content=content) for name, query, content in made]
 
 
+def large_sample() -> Sample:
+    """One whose result is of 18 MB."""
+    content = _encoded(750, 500, "PNG")
+    return Sample(name="750x500 PNG", target="/upscale?engine=bicubic&compression=0", content=content)
+
+
 def _encoded(
     width: int, height: int, kind: str, *, channels: int = 3, mode: str | None = None, **options: Any
 ) -> bytes:

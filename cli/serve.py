@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn, Optional
 
@@ -35,6 +36,10 @@ def serve(
     max_pixels: Annotated[
         Optional[int], typer.Option("--max-pixels", help="Largest picture to take, in pixels; 16 million.")
     ] = None,
+    max_whole_pixels: Annotated[
+        Optional[int],
+        typer.Option("--max-whole-pixels", help="Largest JPEG, WebP, AVIF or BMP to make; 40 million."),
+    ] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds from a picture's upload to its answer.")] = 300,
     grace: Annotated[float, typer.Option("--grace", help="Seconds for accepted work when told to end.")] = 30,
     allow_host: Annotated[
@@ -56,13 +61,13 @@ def serve(
     efdn-infer keeps: curl -T photo.jpg -X POST http://127.0.0.1:8000/upscale -o photo_x4.png
     Ctrl-C ends it once accepted work is done; again, at once. See docs/serving.md.
     """
-    from cli.serve_text import Voice, warn_of_others
+    from cli.serve_text import Voice
     from efdn.errors import ConfigError, UsageError
     from efdn.extras import import_extra
 
     for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
         import_extra(module, "serve", "Serving")
-    from engines.serving.options import MAX_PIXELS, ServeOptions
+    from engines.serving.options import MAX_PIXELS, MAX_WHOLE_PIXELS, ServeOptions
     from engines.serving.pool import EnginePool
     from engines.serving.server import GracefulServer, address_of, listen, serve_on
     from engines.serving.service import Service
@@ -77,6 +82,7 @@ def serve(
             queue=queue,
             max_bytes=parse_bytes(max_bytes),
             max_pixels=MAX_PIXELS if max_pixels is None else max_pixels,
+            max_whole_pixels=MAX_WHOLE_PIXELS if max_whole_pixels is None else max_whole_pixels,
             seconds=timeout,
             grace_seconds=grace,
             allow_hosts=tuple(allow_host or ()),
@@ -85,14 +91,27 @@ def serve(
     except ConfigError as error:  # Of the user's, as they come from the command line.
         raise UsageError(str(error)) from error
     voice = Voice(json_lines=json_lines, quiet=quiet)
-    listener = listen(host, port)
+    listener = listen(options.host, options.port)
     with listener:
-        service = Service(options, EnginePool(model, engine), voice)
+        service = Service(options, EnginePool(options.model, options.engine), voice)
         address = address_of(listener)
         server = GracefulServer(service, lambda: voice.ready(address, service))
-        warn_of_others(listener)
-        serve_on(listener, server, service)
+        voice.warn_of_others(listener)
+        ended = serve_on(listener, server, service)
     voice.ended()
+    if not ended:
+        leave()
+
+
+def leave() -> NoReturn:
+    """Ends the process with work under way that cannot be stopped, such as the encoding of a picture."""
+    import os
+    import sys
+
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)
 
 
 def parse_bytes(text: str) -> int:

@@ -20,8 +20,6 @@ PROGRAM = "efdn-serve"
 UNTOLD = ("/health", "/ready", "/metrics", "/progress/", "/page/")
 """What programs ask for again and again; it is told where it fails."""
 
-LONGEST_PATH = 120
-
 
 class Voice:
     """Tells each request in one line on stderr.
@@ -52,6 +50,14 @@ class Voice:
             f"{options.jobs} at work and {options.queue} waiting at most"
         )
 
+    def warn_of_others(self, listener: socket) -> None:
+        """Warns where other machines reach the server."""
+        host = listener.getsockname()[0].split("%")[0]
+        if ipaddress.ip_address(host).is_loopback:
+            return
+        warning = f"{host} is reached by other machines, and there is no authentication: put a proxy before it that has"
+        _say(json.dumps({"warning": warning}) if self._json else f"{PROGRAM}: warning: {warning}")
+
     def ended(self) -> None:
         """Says that the server has ended."""
         if not self._quiet and not self._json:
@@ -61,24 +67,13 @@ class Voice:
 def request_line(notes: Notes) -> str:
     """A request in one line."""
     known = notes.to_json()
-    path = printable(notes.path)
-    words = [known["time"], str(notes.status), printable(notes.client), printable(notes.method), path[:LONGEST_PATH]]
+    words = [known["time"], str(notes.status), *map(printable, (notes.client, notes.method, notes.path))]
     if notes.source:
         words.append(f"{notes.source} -> {notes.result or '?'}")
     if notes.engine:
         words.append(printable(notes.engine))
     words += [f"{notes.received_bytes} B in", f"{notes.sent_bytes} B out", f"{notes.seconds:.3f} s", notes.id]
     return " ".join(words) + (f" {printable(notes.said)}" if notes.said else "")
-
-
-def warn_of_others(listener: socket) -> None:
-    """Warns where other machines reach the server."""
-    host = listener.getsockname()[0].split("%")[0]
-    if not ipaddress.ip_address(host).is_loopback:
-        _say(
-            f"{PROGRAM}: warning: {host} is reached by other machines, and there is no authentication: "
-            "put a proxy before it that has"
-        )
 
 
 def _say(line: str) -> None:

@@ -112,7 +112,8 @@ class Running:
     def is_clean(self) -> bool:
         """Whether no request has left a file, a place or a job."""
         service = self.service
-        return service.idle and not service.line.places and not list(service.folder.iterdir())
+        line = service.line
+        return service.idle and not line.places | line.sending and not list(service.folder.iterdir())
 
 
 def eventually(true: Callable[[], bool], otherwise: str = "it never came true") -> None:
@@ -152,6 +153,14 @@ def running(
         thread.join(20)
         assert not thread.is_alive(), "the server does not end"
         assert not service.folder.exists()
+
+
+def servers() -> Iterator[Running]:
+    """A fixture's one server, for tests that need no limits of their own; in the end, nothing is left of requests."""
+    with running(FakeEngine(blurs=True)) as started:
+        yield started
+        eventually(started.is_clean, "a request has left something")
+        assert not [line for line in started.lines if "Traceback" in line or "\n" in line]
 
 
 def in_thread(act: Callable[[], Any]) -> Callable[[], Any]:

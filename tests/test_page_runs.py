@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -187,3 +188,60 @@ def test_transparent_parts_show_what_lies_behind_and_not_the_other_picture(guest
     reddish = (seen[..., 0] - seen[..., 1] > 100).mean(axis=0)
     assert reddish[middle - 60] > 0.5
     assert reddish[middle + 60] == 0
+
+
+def test_webp_stays_lossless_until_its_slider_is_moved(guest: Visit) -> None:
+    guest.page.select_option("#format", "webp")
+    guest.page.focus("#quality")
+    # As the form hears of other controls, and of a slider that was pressed where it stands.
+    for kind in ("input", "change"):
+        guest.page.evaluate(f"settings.dispatchEvent(new Event('{kind}'))")
+    guest.page.evaluate("quality.dispatchEvent(new Event('change', {bubbles: true}))")
+    assert guest.text("#quality-value") == "lossless"
+    guest.finished(PICTURE)
+    assert not [url for url in guest.asked if "quality=" in url]
+    guest.page.focus("#quality")
+    guest.page.keyboard.press("ArrowLeft")
+    assert guest.text("#quality-value") == "99"
+    guest.page.click("#again")
+    guest.page.wait_for_selector("#runs tr:nth-child(2)")
+    assert "quality=99" in guest.asked[-1]
+
+
+def test_a_file_that_can_be_read_no_longer_is_named(guest: Visit, tmp_path: Path) -> None:
+    path = tmp_path / "moved.png"
+    path.write_bytes(PICTURE.data)
+    guest.page.set_input_files("#file", path)
+    guest.done()
+    path.unlink()
+    guest.page.click("#again")
+    guest.page.wait_for_selector("#alert p")
+    assert guest.text("#alert p").startswith("moved.png cannot be read")
+    assert guest.text("#result-title") == "moved_x4.png", "the earlier result is still there"
+
+
+def test_an_answer_that_is_none_of_the_server_is_told(guest: Visit) -> None:
+    headers = {"X-Efdn-Warnings": "no JSON", "Content-Disposition": "attachment; filename*=UTF-8''%"}
+    guest.page.route(EFDN, lambda route: route.fulfill(status=200, headers=headers, body=b"hello"))
+    guest.drop(PICTURE)
+    guest.page.wait_for_selector("#alert p")
+    assert "not one of efdn-serve" in guest.text("#alert p")
+
+
+def test_of_bicubic_results_only_those_of_kept_runs_are_kept(guest: Visit) -> None:
+    kept = guest.page.evaluate(
+        """async () => {
+          const { Session } = await import("/page/session.js");
+          const session = new Session(new File(["x"], "x"));
+          session.enlarged = async (query) => ({ ...query });
+          const sizes = [];
+          for (let scale = 1; scale < 30; scale++) {
+            const choice = { bicubic: { scale }, efdn: {} };
+            const stop = () => { if (scale % 3 === 0) throw new Error("stopped"); };
+            await session.run(choice, () => {}, stop).catch(() => {});
+            sizes.push(session.bicubics.size);
+          }
+          return sizes;
+        }"""
+    )
+    assert max(kept) <= 9, "of eight runs, and the latest"

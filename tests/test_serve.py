@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -14,15 +13,9 @@ from engines.select import choose_engine
 from tests.inference_samples import FakeEngine, Infer, run_infer
 from tests.picture_samples import SAMPLES, write_sample
 from tests.serve_pictures import animation, file_part, form, png
-from tests.serve_samples import Running, eventually, running
+from tests.serve_samples import Running, running, servers
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running(FakeEngine(blurs=True)) as started:
-        yield started
-        eventually(started.is_clean, "a request has left something")
-        assert not [line for line in started.lines if "Traceback" in line or "\n" in line]
+server = pytest.fixture(scope="module")(servers)
 
 
 @pytest.fixture

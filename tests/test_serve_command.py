@@ -5,27 +5,24 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
 import pytest
 
 from cli.serve import entry
-from tests.serve_samples import SOON_S, Running, eventually, running
+from tests.serve_pictures import png
+from tests.serve_samples import CLIENT, SOON_S, Running, eventually, in_thread, servers
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
+KNOWN = "a" * 8
+IMAGE = {"Content-Type": "image/png"}
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Running]:
-    """For tests that need no limits of their own."""
-    with running() as server:
-        yield server
-        eventually(server.is_clean)
-        assert not [line for line in server.lines if "Traceback" in line]
+shared = pytest.fixture(scope="module")(servers)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals to other processes are POSIX")
@@ -40,6 +37,31 @@ def test_the_command_says_where_it_is_and_ends_with_0_when_told_to(tmp_path: Pat
             assert process.wait(SOON_S) == 0
         assert rest == "efdn-serve: ended\n"
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals to other processes are POSIX")
+def test_a_second_signal_ends_it_at_once_even_while_a_picture_is_encoded(tmp_path: Path) -> None:
+    features = pytest.importorskip("PIL.features")
+    if "avif" not in features.modules or not features.check_module("avif"):
+        pytest.skip("this Pillow writes no AVIF")
+    command = [sys.executable, "-m", "cli.serve", "--port", "0", "--temp", str(tmp_path)]
+    # 9 megapixels of noise, which take AVIF ten seconds and more.
+    target = f"upscale?engine=bicubic&format=avif&scale=3&id={KNOWN}"
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stderr is not None
+        url = process.stderr.readline().split()[1]
+        answer = in_thread(lambda: CLIENT.post(url + target, content=png(1000, 1000), headers=IMAGE).status_code)
+        eventually(lambda: CLIENT.get(f"{url}progress/{KNOWN}").json().get("phase") == "writing")
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(SOON_S) == 0
+        assert time.monotonic() - began < 5
+        assert answer() == 503
+    lines = [line for line in rest.splitlines() if "/progress/" not in line]
+    assert [("503" in line, "ended" in line) for line in lines] == [(True, False), (False, True)], rest
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

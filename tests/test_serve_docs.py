@@ -13,7 +13,9 @@ from PIL import Image
 from tests.serve_pictures import png
 from tests.serve_samples import running
 
-DOCUMENT = (Path(__file__).parent.parent / "docs" / "serving.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+DOCUMENT = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "engines" / "serving" / "page" / "index.html").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^curl .*$", DOCUMENT, re.MULTILINE)
 
 
@@ -37,6 +39,17 @@ def test_commands_of_the_document_do_what_they_say(tmp_path: Path) -> None:
     assert sizes["logo_x4.jpg"] == (40, 30)
     assert sizes["compared.png"] == (1920, 1440)
     assert "image/jpeg" in (tmp_path / "headers.txt").read_text()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_command_that_the_page_gives_without_scripts_does_what_it_says(tmp_path: Path) -> None:
+    (command,) = re.findall(r"<noscript>.*(curl .*?)</p></noscript>", PAGE)
+    Image.new("RGB", (20, 15), "teal").save(tmp_path / "photo.png")
+    with running() as server:
+        line = command.replace("http://localhost:8000/", server.url)
+        subprocess.run(["sh", "-c", f"{line} --fail --silent --show-error"], check=True, cwd=tmp_path)
+    with Image.open(tmp_path / "photo_x4.png") as picture:
+        assert picture.size == (40, 30)
 
 
 def test_the_document_names_every_metric() -> None:

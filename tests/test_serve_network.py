@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
+import httpx
 import pytest
 
 from tests.serve_pictures import png
-from tests.serve_samples import Running, as_json, eventually, head, parsed, read_all, running
+from tests.serve_samples import Running, as_json, eventually, head, parsed, read_all, running, servers
 
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Running]:
-    """For tests that need no limits of their own."""
-    with running() as server:
-        yield server
-        eventually(server.is_clean)
-        assert not [line for line in server.lines if "Traceback" in line]
+shared = pytest.fixture(scope="module")(servers)
 
 
 def test_a_slow_upload_is_408_and_never_holds_a_worker() -> None:
@@ -85,6 +78,22 @@ def test_a_header_of_100_kb_is_431(shared: Running, whole: bool) -> None:
     assert max(map(len, shared.lines)) < 400
 
 
+@pytest.mark.parametrize("target", ["/upscale", "/health", "/nope", "/"])
+@pytest.mark.parametrize("together", [True, False])
+def test_a_request_that_turns_out_to_be_none_is_one_line(shared: Running, target: str, together: bool) -> None:
+    before = shared.count_lines()
+    start = head("", target, "POST" if target == "/upscale" else "GET", Transfer_Encoding="chunked")
+    with closing(shared.send(start + b"zz\r\n" if together else start)) as connection:
+        if not together:
+            eventually(lambda: len(shared.told) > before or bool(shared.service.line.places))
+            connection.sendall(b"zz\r\n")
+        status, headers, _ = parsed(read_all(connection))
+    eventually(lambda: len(shared.told) > before and not shared.server.server_state.tasks)
+    (notes,) = shared.told[before:]
+    assert (notes.status, notes.path, notes.id) == (status, target, headers["x-request-id"])
+    assert status == 400 or not together
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -124,11 +133,48 @@ def test_a_client_that_does_not_read_its_result_is_cut_off() -> None:
         assert server.post(png()).status_code == 200
 
 
+def test_a_client_that_takes_its_result_bit_by_bit_is_cut_off() -> None:
+    with running(send_seconds=30.0, result_seconds=1.0) as server:
+        noise = png(1200, 1000)
+        with closing(server.send(head(len(noise), "/upscale?compression=0"), noise)) as connection:
+            eventually(lambda: not connection.recv(4096) or bool(server.told))
+        assert server.wait_for_line(499).said == "the client took its result too slowly"
+        eventually(server.is_clean)
+        assert len(server.told) == 1
+
+
+@pytest.mark.parametrize("target", ["/upscale", "/health"])
+def test_a_body_in_very_small_pieces_is_refused(shared: Running, target: str) -> None:
+    before = shared.count_lines()
+    began = time.monotonic()
+    start = head("", target, "POST", Transfer_Encoding="chunked")
+    with closing(shared.send(start)) as connection:
+        ended = False
+        with suppress(ConnectionError):
+            while time.monotonic() - began < 10:
+                connection.sendall(b"1\r\nx\r\n" * 5000)
+            ended = True
+        assert not ended, "it was read on and on"
+    assert time.monotonic() - began < 3, "by far less than what it would linger for another body"
+    eventually(lambda: len(shared.told) == before + 1)
+    # Where nobody reads the body, its answer may come first.
+    assert shared.told[-1].status in ((400,) if target == "/upscale" else (400, 405))
+
+
+def test_a_body_in_small_pieces_is_taken(shared: Running) -> None:
+    content = png(60, 60)
+    pieces = [content[start : start + 65] for start in range(0, len(content), 65)]
+    answer = httpx.post(f"{shared.url}upscale", content=iter(pieces), headers={"Content-Type": "image/png"})
+    assert answer.status_code == 200
+
+
 def test_connections_beyond_the_limit_are_refused() -> None:
     with running(max_connections=3) as server:
         held = [server.send() for _ in range(3)]
         eventually(lambda: len(server.server.server_state.connections) == 3)
-        assert server.ask()[0] == 503
+        status, headers, _ = server.ask()
+        assert (status, int(headers["retry-after"]) > 0) == (503, True)
+        assert headers["x-request-id"] == server.wait_for_line(503).id
         for connection in held:
             connection.close()
         eventually(lambda: not server.server.server_state.connections)

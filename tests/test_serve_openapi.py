@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.serve_pictures import png
-from tests.serve_samples import Running, eventually, running
+from tests.serve_samples import Running, eventually, head, running
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed: pip install '.[dev-serve]'")
 
@@ -80,6 +81,17 @@ def test_made_up_parameters_for_a_real_picture_get_described_answers(api: Any) -
 
     ask()
     assert {200, 422} <= statuses
+
+
+ODD = ["", "http://[", "http://[::1", "null", "//", "http://a:b", "http://\x7f", "\xe9", "[", "%", "cross-site"]
+NAMES = ["Host", "Origin", "Sec_Fetch_Site", "Content_Type", "Expect"]
+
+
+@settings(EXAMPLES, max_examples=60)
+@given(headers=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(ODD)))
+def test_odd_headers_are_never_500(server: Running, headers: dict[str, str]) -> None:
+    status, _, body = server.ask(head(len(PICTURE), **headers), PICTURE)
+    assert status in (200, 400, 403, 415, 417, 421), body
 
 
 def test_all_described_operations_are_asked(api: Any) -> None:

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.inference_samples import FakeEngine, Infer
 from tests.serve_pictures import animation, file_part, form, gif_bomb, png, png_bomb, tiff_bomb
-from tests.serve_samples import Running, eventually, running, said
+from tests.serve_samples import Running, eventually, running, said, servers
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running(FakeEngine(blurs=True)) as started:
-        yield started
-        eventually(started.is_clean, "a request has left something")
-        assert not [line for line in started.lines if "Traceback" in line or "\n" in line]
-
-
-@pytest.fixture
-def infer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Infer:
-    return Infer(patch=monkeypatch, capture=capsys, engine=FakeEngine(blurs=True))
+server = pytest.fixture(scope="module")(servers)
 
 
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
-        ([], ""),
+        ([], "form"),
         ([b'Content-Disposition: form-data; name="scale"\r\n\r\n2'], "options in the address"),
         ([file_part(b"a"), file_part(b"b")], "more than one file"),
         ([file_part(b"a")] * 10_000, "more than one file"),
-        ([b"X: " + b"y" * 20_000 + b"\r\n\r\n"], ""),
+        ([b"X: " + b"y" * 20_000 + b"\r\n\r\n"], "header"),
         ([b"\r\nno header"], "options in the address"),
         ([file_part(b"")], "the body is empty"),
     ],
@@ -82,6 +70,7 @@ def test_a_form_that_breaks_off_is_refused(server: Running) -> None:
         (png(), {}, {"background": "no colour"}, 422, "colour"),
         (png(), {}, {"scael": "2"}, 422, "scael"),
         (png(), {}, {"id": "short"}, 422, "id"),
+        (png(), {}, {"scale": ["2", "3"]}, 422, "scale: expected once"),
         (png(), {}, {"size": "1000000x1000000"}, 413, "smaller size"),
         (png_bomb(100_000), {}, {}, 413, "100000x100000 pixels"),
         (gif_bomb(65_535), {}, {}, 413, "65535x65535 pixels"),
@@ -89,7 +78,7 @@ def test_a_form_that_breaks_off_is_refused(server: Running) -> None:
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
-    server: Running, content: bytes, headers: dict[str, str], params: dict[str, str], status: int, says: str
+    server: Running, content: bytes, headers: dict[str, str], params: dict[str, Any], status: int, says: str
 ) -> None:
     before = server.count_lines()
     answer = server.post(content, headers, **params)
@@ -111,6 +100,20 @@ def test_limits_of_bytes_hold_with_and_without_a_length() -> None:
         assert server.post(body, headers).status_code == 413
         assert server.post(bytes(1000)).status_code == 422
         eventually(server.is_clean)
+
+
+def test_results_that_are_encoded_at_once_have_a_limit_of_their_own() -> None:
+    with running(max_whole_pixels=1000) as server:
+        for ending in ("webp", "jpg", "bmp"):
+            answer = server.post(png(20, 20), format=ending)
+            assert (answer.status_code, "format=png or tif" in said(answer)) == (413, True)
+            assert server.post(png(15, 15), format=ending).status_code == 200
+        assert [server.post(png(20, 20), format=ending).status_code for ending in ("png", "tif")] == [200, 200]
+        # 28x30 pixels in each of three frames.
+        assert server.post(animation(), frames="all").status_code == 413
+        assert server.post(animation(), frames="all", format="png").status_code == 200
+        answer = server.post(animation(), frames="all", format="png", scale=3)
+        assert (answer.status_code, "in a frame" in said(answer)) == (413, True)
 
 
 def test_pixels_of_all_frames_count() -> None:

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import threading
+from pathlib import Path
 
 import pytest
 
-from cli.serve_text import Voice, warn_of_others
-from efdn.errors import EngineError, OutOfMemoryError
+from cli.serve_text import Voice
+from efdn.errors import EngineError, ImageError, OutOfMemoryError
 from engines.select import Choice
 from engines.serving.journal import Notes
 from engines.serving.pool import EnginePool
 from engines.serving.server import address_of, listen
-from tests.inference_samples import FakeEngine, Infer
+from tests.inference_samples import FakeEngine
 from tests.serve_pictures import pixels_of, png
-from tests.serve_samples import Running, eventually, running, said
+from tests.serve_samples import SOON_S, Running, eventually, head, in_thread, running, said, servers
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Running]:
-    with running(FakeEngine(blurs=True)) as started:
-        yield started
-        eventually(started.is_clean, "a request has left something")
-        assert not [line for line in started.lines if "Traceback" in line or "\n" in line]
-
-
-@pytest.fixture
-def infer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Infer:
-    return Infer(patch=monkeypatch, capture=capsys, engine=FakeEngine(blurs=True))
+server = pytest.fixture(scope="module")(servers)
 
 
 def test_engines_lists_what_can_be_asked_for(server: Running) -> None:
@@ -42,6 +32,7 @@ def test_engines_lists_what_can_be_asked_for(server: Running) -> None:
     assert {"ending": "png", "name": "PNG", "type": "image/png", "lossy": False, "qualities": None} in content[
         "formats"
     ]
+    assert "WebP" in [known["name"] for known in content["formats"]]
 
 
 def test_bicubic_is_always_there(server: Running) -> None:
@@ -82,6 +73,29 @@ def test_an_engine_that_does_not_open_is_remembered_with_its_reason() -> None:
     states = {state.name: state for state in pool.states()}
     assert (states["onnxruntime-cuda"].state, states["onnxruntime-cuda"].reason) == ("unavailable", "no GPU")
     assert states["pytorch"].state == "closed"
+
+
+def test_opening_an_engine_keeps_nobody_from_the_others() -> None:
+    opens, begun = threading.Event(), threading.Event()
+
+    def open_engine(model: object, name: str, options: object) -> Choice:
+        if name == "openvino":
+            begun.set()
+            assert opens.wait(SOON_S)
+        return Choice(engine=FakeEngine())
+
+    pool = EnginePool(None, "auto", open_engine, lambda package: True)
+    late = [in_thread(lambda: pool.get("openvino")) for _ in range(2)]
+    assert begun.wait(SOON_S)
+    assert in_thread(lambda: pool.get("fake"))() is pool.default
+    assert in_thread(lambda: pool.get("pytorch"))()
+    assert in_thread(lambda: pool.turns_of("fake"))()
+    opens.set()
+    assert late[0]() is late[1](), "opened once"
+    pool.close()
+    assert pool.default.closed
+    with pytest.raises(EngineError, match="the server is ending"):
+        pool.get("pytorch")
 
 
 def test_engines_whose_packages_are_missing_are_unavailable_without_a_try() -> None:
@@ -155,10 +169,12 @@ def test_the_log_is_one_line_or_one_object_for_each_request(capsys: pytest.Captu
     Voice(json_lines=False, quiet=False)(notes)
     Voice(json_lines=True, quiet=False)(notes)
     Voice(json_lines=True, quiet=True)(notes)
-    plain, as_object = capsys.readouterr().err.splitlines()
+    Voice(json_lines=False, quiet=False)(Notes(method="M" * 30_000, path="/" * 30_000, status=404))
+    plain, as_object, long = capsys.readouterr().err.splitlines()
     assert plain.startswith("efdn-serve: 2")
     assert " 404 127.0.0.1 GET /nope\\n\\x1b " in plain
     assert json.loads(as_object)["error"] == "no page\n"
+    assert len(long) < 300
 
 
 @pytest.mark.parametrize(("path", "status", "told"), [("/health", 200, False), ("/ready", 503, True), ("/", 200, True)])
@@ -175,5 +191,40 @@ def test_a_server_for_others_warns_that_nobody_is_asked_who_they_are(
 ) -> None:
     with listen(host, 0) as listener:
         assert address_of(listener).startswith("http://127.0.0.1:")
-        warn_of_others(listener)
-    assert ("no authentication" in capsys.readouterr().err) is warned
+        for json_lines in (False, True):
+            Voice(json_lines=json_lines, quiet=False).warn_of_others(listener)
+    lines = capsys.readouterr().err.splitlines()
+    assert [("no authentication" in line, line.startswith('{"warning": ')) for line in lines] == (
+        [(True, False), (True, True)] if warned else []
+    )
+
+
+def test_a_temporary_folder_that_was_removed_is_made_again() -> None:
+    with running() as server:
+        before = server.service.folder
+        before.rmdir()
+        assert server.post(png()).status_code == 200
+        assert server.service.folder != before
+        eventually(server.is_clean)
+
+
+def test_files_stay_until_the_look_at_them_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, goes_on, there = threading.Event(), threading.Event(), []
+
+    def slow_look(path: Path, *given: object) -> object:
+        begun.set()
+        assert goes_on.wait(SOON_S)
+        there.append(path.exists())
+        raise ImageError("no picture")
+
+    monkeypatch.setattr("engines.serving.upscaling.look", slow_look)
+    with running() as server:
+        content = png()
+        connection = server.send(head(len(content)), content)
+        assert begun.wait(SOON_S)
+        connection.close()
+        server.wait_for_line(499)
+        assert not server.service.idle
+        goes_on.set()
+        eventually(server.is_clean)
+    assert there == [True]

@@ -28,6 +28,9 @@ from engines.serving.queue import State
 from engines.serving.service import Service
 from engines.serving.upscaling import Upscaling
 
+NAMES = {"WEBP": "WebP"}
+"""Of formats that Pillow calls otherwise than people do."""
+
 SUMMARY = "Upscales pictures with EFDN, with the fidelity of efdn-infer."
 
 
@@ -58,8 +61,11 @@ def new_app(service: Service) -> ASGIApp:
 
 def _add_pictures(app: FastAPI, service: Service) -> None:
     @app.post("/upscale", responses=schema.UPSCALING, openapi_extra=schema.BODY, response_class=Response)
-    async def upscale(asked: Annotated[Asked, Query()]) -> Response:
+    async def upscale(asked: Annotated[Asked, Query()], request: Request) -> Response:
         """Upscales the picture in the body. Closing the connection cancels."""
+        names = [name for name, _ in request.query_params.multi_items()]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ServeError(422, f"{', '.join(repeated)}: expected once, got it several times: give one value")
         return Upscaling(service, asked)
 
     @app.get(
@@ -127,7 +133,7 @@ def _formats() -> list[schema.FormatEntry]:
     return [
         schema.FormatEntry(
             ending=known.endings[0][1:],
-            name=known.name,
+            name=NAMES.get(known.name, known.name),
             type=TYPES[known.endings[0]],
             lossy=known.lossy,
             qualities=(1, 100) if known.lossy else None,

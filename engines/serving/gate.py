@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from engines.batch.names import printable
 from engines.serving.answers import error_answer
 from engines.serving.errors import LEFT, ServeError, answer_to
-from engines.serving.journal import KEY, Notes
+from engines.serving.journal import Notes, notes_of
 from engines.serving.service import Service
 
 HEADERS = {
@@ -27,6 +27,9 @@ HEADERS = {
 """Of all answers."""
 
 ANY = "*"
+
+OWN_SITES = ("same-origin", "none")
+"""Sec-Fetch-Site of the server's own page, and of what somebody does who is on no page."""
 
 REFUSED = "efdn.refused"
 """Under which a request's scope has status and message, where its connection was answered before it was whole."""
@@ -53,9 +56,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        client = scope.get("client")
-        notes = Notes(client=client[0] if client else "-", method=scope["method"], path=scope["path"])
-        scope[KEY] = notes
+        notes = notes_of(scope)
         passing = _Passing(notes, send)
         try:
             refused = self._refusal(scope, headers)
@@ -71,6 +72,7 @@ class Gate:
             notes.status = passing.status or notes.status or LEFT
             if notes.said == "the client left":
                 notes.status = LEFT
+            # The connection knows better.
             notes.status, notes.said = scope.get(REFUSED, (notes.status, notes.said))
             self._service.over(notes)
 
@@ -112,12 +114,17 @@ def is_allowed(host: str, names: Sequence[str] | frozenset[str]) -> bool:
 
 
 def _crosses(headers: Headers, host: str) -> bool:
-    """Whether a browser sends this for another site's page."""
+    """Whether a browser sends this for another site's page, or for one of another name of this site."""
     site = headers.get("sec-fetch-site")
     if site is not None:
-        return site == "cross-site"
-    origin = headers.get("origin")  # What browsers of before 2023 say.
-    return origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+        return site not in OWN_SITES
+    origin = headers.get("origin")  # All that browsers say to a server without TLS that is not on their machine.
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() != host.lower()
+    except ValueError:
+        return True
 
 
 class _Passing:

@@ -12,6 +12,9 @@ from starlette.types import Scope
 
 from engines.batch.outcome import Stages
 
+LONGEST_PATH = 120
+LONGEST_METHOD = 20
+
 KEY = "efdn.notes"
 """Under which a request's scope has its notes."""
 
@@ -23,8 +26,8 @@ class Notes:
     Attributes:
         id: of the request, in its answer and in the log.
         client: its address.
-        method: of HTTP.
-        path: asked for, without parameters.
+        method: of HTTP; long ones are cut.
+        path: asked for, without parameters; likewise.
         status: of the answer.
         said: why it failed, one line; "" if it did not.
         engine: that did the work; "" where none was to.
@@ -58,6 +61,9 @@ class Notes:
     at: float = field(default_factory=time.time)
     seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.method, self.path = self.method[:LONGEST_METHOD], self.path[:LONGEST_PATH]
+
     def end(self) -> None:
         """Notes that the request is over."""
         self.seconds = time.perf_counter() - self.began
@@ -86,5 +92,8 @@ Tell = Callable[[Notes], None]
 
 def notes_of(scope: Scope) -> Notes:
     """The notes of a request; new ones if it has none."""
-    notes: Notes = scope.setdefault(KEY, Notes())
+    if KEY not in scope:
+        client = scope.get("client")
+        scope[KEY] = Notes(client=client[0] if client else "-", method=scope["method"], path=scope["path"])
+    notes: Notes = scope[KEY]
     return notes

@@ -61,6 +61,7 @@ class Metrics:
         info.labels(version, engine).set(1)
         self._gauge("efdn_waiting", "Requests that wait for a worker.", lambda: len(line.waiting))
         self._gauge("efdn_working", "Requests at work.", lambda: line.working)
+        self._gauge("efdn_sending", "Results that are being sent.", lambda: len(line.sending))
         self._gauge(
             "efdn_places_taken", "Places in the queue that are taken, at work included.", lambda: len(line.places)
         )

@@ -20,7 +20,8 @@ def safe_stem(name: str) -> str:
     shown = "".join(character for character in last if character.isprintable())
     stem = shown.rpartition(".")[0] if "." in shown.lstrip(".") else shown
     stem = RESERVED.sub("_", stem).strip(" .")[:LONGEST_STEM].rstrip(" .")
-    return "picture" if not stem or DEVICES.fullmatch(stem) else stem
+    # Windows knows devices by what stands before the first point.
+    return "picture" if not stem or DEVICES.fullmatch(stem.split(".")[0].rstrip()) else stem
 
 
 def safe_name(name: str) -> str:

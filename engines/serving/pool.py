@@ -79,6 +79,7 @@ class EnginePool:
             if entry.name not in self._opened and reason:
                 self._failed.setdefault(entry.name, reason)
         self._guard = Lock()
+        self._openings: dict[str, Lock] = {}
         self._closed = False
         self._turns: dict[str, Turns] = {}
 
@@ -110,18 +111,31 @@ class EnginePool:
             OutOfMemoryError: too little memory to open it now.
         """
         with self._guard:
-            if self._closed:
-                raise EngineError("the server is ending: its engines are closed; ask it again when it is back")
+            opening = self._openings.setdefault(name, Lock())
+        with opening:  # Work on other engines goes on meanwhile.
             self.check(name)
-            if name not in self._opened:
+            engine = self._opened.get(name)
+            if engine is None:
                 try:
-                    self._opened[name] = self._open_engine(self._model, name, DEFAULT_OPTIONS).engine
+                    engine = self._open_engine(self._model, name, DEFAULT_OPTIONS).engine
                 except (OutOfMemoryError, MemoryError):
                     raise  # That may be otherwise the next time.
                 except EfdnError as error:
                     self._failed[name] = " ".join(str(error).split())
-                self.check(name)
-            return self._opened[name]
+                    self.check(name)
+                    raise
+            return self._kept(name, engine)
+
+    def _kept(self, name: str, engine: Engine) -> Engine:
+        """The engine, unless all are closed by now."""
+        with self._guard:
+            if not self._closed:
+                self._opened[name] = engine
+                return engine
+            mine = self._opened.get(name) is not engine
+        if mine:
+            engine.close()
+        raise EngineError("the server is ending: its engines are closed; ask it again when it is back")
 
     def turns_of(self, name: str) -> Turns | None:
         """What runs of an engine take turns by; None where any number may run at once.

@@ -23,6 +23,7 @@ class State(str, Enum):
     ARRIVING = "arriving"
     WAITING = "waiting"
     WORKING = "working"
+    SENDING = "sending"
     GONE = "gone"
 
 
@@ -46,24 +47,23 @@ class Place:
         self._line.move_up()
         await self._turn
 
-    def leave(self, seconds: float | None = None) -> None:
-        """Gives the place back; again is harmless.
+    def send(self, seconds: float) -> None:
+        """The work is done, and the next one's turn; the result is kept until the client has it.
 
         Args:
-            seconds: that the work took, if it was done to its end.
+            seconds: that the work took.
         """
-        self._line.remove(self, seconds)
+        self._line.finish(self, seconds)
+
+    def leave(self) -> None:
+        """Gives the place back; again is harmless."""
+        self._line.remove(self)
 
     def begin(self) -> None:
         """It is its turn."""
         self.state = State.WORKING
         if self._turn is not None and not self._turn.done():
             self._turn.set_result(None)
-
-    def refuse(self, error: Exception) -> None:
-        """Sends a request away that waits."""
-        if self._turn is not None and not self._turn.done():
-            self._turn.set_exception(error)
 
     @property
     def position(self) -> int:
@@ -76,7 +76,8 @@ class Line:
     """At most `jobs` requests at work, and `queue` more that wait or arrive.
 
     A request takes its place before its body is read, so that bodies do not pile up, and a worker only once its
-    body is whole, so that slow senders hold none.
+    body is whole, so that slow senders hold none. A result that is being sent holds no place, so that slow readers
+    keep nobody from being served; but with those who have a place there are at most twice as many as places.
 
     Args:
         jobs: requests at work at once.
@@ -85,12 +86,14 @@ class Line:
     Attributes:
         waiting: in their order.
         places: all that are taken.
+        sending: those whose results are being sent.
     """
 
     def __init__(self, jobs: int, queue: int) -> None:
         self._jobs, self._most = jobs, jobs + queue
         self.waiting: list[Place] = []
         self.places: set[Place] = set()
+        self.sending: set[Place] = set()
         self._mean_s = FIRST_GUESS_S
 
     @property
@@ -101,7 +104,7 @@ class Line:
     @property
     def full(self) -> bool:
         """Whether the next one is sent away."""
-        return len(self.places) >= self._most
+        return len(self.places) >= self._most or len(self.places) + len(self.sending) >= 2 * self._most
 
     def enter(self) -> Place:
         """A place at the end.
@@ -110,8 +113,10 @@ class Line:
             BusyError: there is none.
         """
         if self.full:
+            sent = f" and {len(self.sending)} results to send" if self.sending else ""
             raise BusyError(
-                f"the server has {self._most} pictures to do, and takes no more: try again after Retry-After seconds",
+                f"the server has {len(self.places)} pictures to do{sent}, and takes no more: "
+                "try again after Retry-After seconds",
                 self.retry_after_s,
             )
         place = Place(self)
@@ -129,12 +134,19 @@ class Line:
         while self.waiting and self.working < self._jobs:
             self.waiting.pop(0).begin()
 
-    def remove(self, place: Place, seconds: float | None) -> None:
+    def finish(self, place: Place, seconds: float) -> None:
+        """See `Place.send`."""
+        place.state = State.SENDING
+        self.places.discard(place)
+        self.sending.add(place)
+        self._mean_s += WEIGHT * (seconds - self._mean_s)
+        self.move_up()
+
+    def remove(self, place: Place) -> None:
         """See `Place.leave`."""
         place.state = State.GONE
         self.places.discard(place)
+        self.sending.discard(place)
         if place in self.waiting:
             self.waiting.remove(place)
-        if seconds is not None:
-            self._mean_s += WEIGHT * (seconds - self._mean_s)
         self.move_up()

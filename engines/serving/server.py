@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
@@ -10,19 +11,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from types import FrameType
+from typing import Any
 
 from uvicorn import Config, Server
 
 from efdn.errors import OutputError
 from efdn.files import reason_of
 from engines.serving.app import new_app
-from engines.serving.gate import MOST_HEADER_BYTES
 from engines.serving.journal import Notes
 from engines.serving.protocol import PatientProtocol
 from engines.serving.service import Service
 
-LAST_S = 5
+LAST_S = 5.0
 """For answers to be sent once the time for accepted work is over."""
+
+SOON_S = 0.5
+"""For threads to end that cannot be stopped, and for what is cancelled to be answered."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -63,6 +67,7 @@ class GracefulServer(Server):
 
     When the end is asked for, new pictures are refused with 503, and progress is still told, until what was
     accepted is done or the time for it is over; then nobody listens any more. Asked again, it ends at once.
+    Uvicorn's own ways of starting, running and closing connections are used; versions are bounded for that.
 
     Args:
         service: what its requests share; closed by `serve_on`.
@@ -82,17 +87,16 @@ class GracefulServer(Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                timeout_graceful_shutdown=LAST_S,
-                h11_max_incomplete_event_size=MOST_HEADER_BYTES,
             )
         )
         self._service, self._started_call, self._told = service, started, False
         self._given_up_at: float | None = None
+        self._hurried = False
 
     def stop(self, number: int = 0, frame: FrameType | None = None) -> None:
         """Asks for the end; also a handler of signals, and safe from any thread."""
         if self._service.stopping:
-            self._given_up_at = 0.0
+            self._given_up_at, self._hurried = 0.0, True
             return
         self._given_up_at = monotonic() + self._service.options.grace_seconds
         self._service.stopping = True
@@ -108,6 +112,27 @@ class GracefulServer(Server):
             self.should_exit = self.should_exit or over or self._service.idle
         return await super().on_tick(counter)
 
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Unlike Uvicorn's, has requests that are not done answered, cuts off who does not take that, and is silent."""
+        for server in self.servers:
+            server.close()
+        state, ends = self.server_state, monotonic() + LAST_S
+        for connection in list(state.connections):
+            connection.shutdown()
+        while (state.connections or state.tasks) and monotonic() < ends and not self._hurried:
+            await asyncio.sleep(0.02)
+        tasks = list(state.tasks)
+        for connection in list(state.connections):
+            if isinstance(connection, PatientProtocol) and connection.is_answering:
+                connection.cut_off("the client did not take all of its result before the end")
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=SOON_S)
+        for connection in list(state.connections):
+            if isinstance(connection, PatientProtocol):
+                connection.cut_off()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Unlike Uvicorn's, does not raise the signals again in the end: to be told to end is no failure."""
@@ -122,20 +147,25 @@ class GracefulServer(Server):
                 signal.signal(number, handler)
 
 
-def serve_on(listener: socket.socket, server: GracefulServer, service: Service) -> None:
+def serve_on(listener: socket.socket, server: GracefulServer, service: Service) -> bool:
     """Serves until the end is asked for, and closes everything.
 
     Args:
         listener: a socket that listens.
         server: not yet running.
         service: its own.
+
+    Returns:
+        Whether all threads have ended. Python waits for those that have not, unless the process is ended.
     """
+    ended = False
     try:
         with one_line_logs(service):
             server.run(sockets=[listener])
     finally:
         listener.close()
-        service.close()
+        ended = service.close(SOON_S)
+    return ended
 
 
 class _OneLine(logging.Handler):

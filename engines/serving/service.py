@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from efdn.version import __version__
 from engines.serving.errors import BusyError, ServeError
@@ -19,6 +22,8 @@ from engines.serving.watch import Watch
 LOOKERS = 2
 """Threads that read headers."""
 
+T = TypeVar("T")
+
 
 @dataclass(eq=False, kw_only=True)
 class Job:
@@ -29,12 +34,14 @@ class Job:
         watch: on its work.
         folder: of its files.
         id: under which its progress is asked for.
+        given_up: set once the time for accepted work is over.
     """
 
     place: Place
     watch: Watch = field(default_factory=Watch)
     folder: Path
     id: str | None
+    given_up: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Service:
@@ -56,10 +63,10 @@ class Service:
         self.workers = ThreadPoolExecutor(options.jobs, thread_name_prefix="efdn-work")
         self.lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="efdn-look")
         self.stopping = False
-        self._folder = tempfile.TemporaryDirectory(prefix="efdn-serve-", dir=options.folder)
+        self._folder = self._new_folder()
         self._jobs: set[Job] = set()
+        self._running: set[Future[Any]] = set()
         self._by_id: dict[str, Job] = {}
-        self._given_up: BusyError | None = None
 
     @property
     def idle(self) -> bool:
@@ -85,12 +92,12 @@ class Service:
             ServeError: the id is in use.
         """
         if self.stopping:
-            raise self._ending()
+            raise self.ending()
         if known_as is not None and known_as in self._by_id:
             raise ServeError(409, f"the id {known_as} is in use: choose another, at random, for each request")
         place = self.line.enter()
         try:
-            job = Job(place=place, id=known_as, folder=Path(tempfile.mkdtemp(dir=self.folder)))
+            job = Job(place=place, id=known_as, folder=self._folder_of_one())
         except OSError:
             place.leave()
             raise
@@ -112,10 +119,16 @@ class Service:
         """It is over with a request."""
         self._jobs.discard(job)
 
-    def check(self) -> None:
-        """Raises BusyError where the time for accepted work is over."""
-        if self._given_up is not None:
-            raise self._given_up
+    def begin(self, threads: ThreadPoolExecutor, act: Callable[[], T]) -> Future[T]:
+        """Has something done in a thread, which `close` waits for."""
+        future = threads.submit(act)
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        return future
+
+    def ending(self) -> BusyError:
+        """What is answered once no picture is taken any more."""
+        return BusyError("the server is stopping: try again when it is back", self.line.retry_after_s)
 
     def over(self, notes: Notes) -> None:
         """Counts and tells a request that is over."""
@@ -124,19 +137,39 @@ class Service:
         self.tell(notes)
 
     def give_up(self) -> None:
-        """Ends what is still at work, or waits."""
-        self._given_up = self._ending()
+        """Ends what is still at work, or waits. For the event loop's thread."""
         for job in self._jobs:
-            job.watch.stop(self._given_up)
-            job.place.refuse(self._given_up)
+            job.watch.stop(self.ending())
+            job.given_up.set()
 
-    def close(self) -> None:
-        """Waits for workers, closes the engines, and removes all files."""
-        self.give_up()
-        self.workers.shutdown(wait=True, cancel_futures=True)
-        self.lookers.shutdown(wait=True, cancel_futures=True)
-        self.pool.close()
+    def close(self, patience_s: float) -> bool:
+        """Ends work at its next tile, closes the engines, and removes all files.
+
+        Args:
+            patience_s: how long it waits for threads that cannot be stopped, such as one that encodes a picture.
+
+        Returns:
+            Whether all have ended; the engines stay open if not.
+        """
+        for job in self._jobs:
+            job.watch.stop(self.ending())
+        for threads in (self.workers, self.lookers):
+            threads.shutdown(wait=False, cancel_futures=True)
+        ended = not wait(list(self._running), patience_s).not_done
+        if ended:
+            self.pool.close()
         self._folder.cleanup()
+        return ended
 
-    def _ending(self) -> BusyError:
-        return BusyError("the server is stopping: try again when it is back", self.line.retry_after_s)
+    def _new_folder(self) -> tempfile.TemporaryDirectory[str]:
+        # What a thread still writes to cannot be removed on Windows.
+        return tempfile.TemporaryDirectory(prefix="efdn-serve-", dir=self.options.folder, ignore_cleanup_errors=True)
+
+    def _folder_of_one(self) -> Path:
+        """A folder for one request's files."""
+        try:
+            return Path(tempfile.mkdtemp(dir=self.folder))
+        except FileNotFoundError:  # What removes old files from temporary folders has removed it.
+            self._folder.cleanup()
+            self._folder = self._new_folder()
+            return Path(tempfile.mkdtemp(dir=self.folder))

@@ -18,6 +18,11 @@ class Turns:
         self._held = False
         self._waiting: deque[Lock] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """Threads that wait for their turn."""
+        return len(self._waiting)
+
     def __enter__(self) -> None:
         with self._guard:
             if not self._held:

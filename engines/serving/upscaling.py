@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any, TypeVar
@@ -25,8 +27,11 @@ from engines.serving.upload import check_headers, receive_file
 from engines.serving.watch import watched
 from engines.serving.work import Upscaled, look, upscale_file
 
-SENT_BYTES = 256 << 10
+SENT_BYTES = 64 << 10
 """Of a result, at a time."""
+
+SOURCE = "source"
+"""The upload's file, in the folder of its request."""
 
 T = TypeVar("T")
 
@@ -75,7 +80,8 @@ class Errand:
         self._name = "the picture"
         self._job: Job | None = None
         self._left: asyncio.Task[None] | None = None
-        self._work: asyncio.Future[Upscaled] | None = None
+        self._thread: Future[Any] | None = None
+        self._work: asyncio.Future[Any] | None = None
         self._ends = 0.0
 
     async def run(self, asked: Asked) -> Upscaled:
@@ -89,7 +95,7 @@ class Errand:
         notes.engine = service.pool.check(order.engine)
         check_headers(self._headers, service.options)
         job = self._job = service.enter(order.id)
-        source = job.folder / "source"
+        source = job.folder / SOURCE
         began = perf_counter()
         upload = await receive_file(self._receive, self._headers, source, service.options)
         notes.upload_s, notes.received_bytes = perf_counter() - began, upload.size
@@ -98,27 +104,36 @@ class Errand:
 
     async def _do(self, job: Job, source: Path, order: Order) -> Upscaled:
         service, notes = self._service, self._notes
-        loop = asyncio.get_running_loop()
         self._ends = monotonic() + service.options.seconds
-        self._left = loop.create_task(_until_left(self._receive))
+        self._left = asyncio.get_running_loop().create_task(_until_left(self._receive))
         began = perf_counter()
-        scale = service.pool.default.model.scale
-        header = await self._unless_over(loop.run_in_executor(service.lookers, look, source, order.wanted, scale))
+        most = service.options.max_whole_pixels
+        looking = partial(look, source, order.wanted, service.pool.default, most)
+        header = await self._unless_over(self._begin(service.lookers, looking))
         notes.source = f"{header.layout.width}x{header.layout.height}"
-        service.check()
         await self._unless_over(job.place.turn())
         notes.wait_s = perf_counter() - began
-        self._work = loop.run_in_executor(service.workers, self._upscale, job, source, header, order)
-        self._work.add_done_callback(_look_at)
-        done = await self._unless_over(self._work)
+        working = partial(self._upscale, job, source, header, order)
+        done = await self._unless_over(self._begin(service.workers, working))
         notes.stages, notes.result = done.stages, f"{done.width}x{done.height}"
         return done
+
+    def _begin(self, threads: ThreadPoolExecutor, act: Callable[[], T]) -> asyncio.Future[T]:
+        """Has something done with the request's files in a thread; they stay until it has ended."""
+        self._thread = self._service.begin(threads, act)
+        work: asyncio.Future[T] = asyncio.wrap_future(self._thread)
+        work.add_done_callback(_look_at)
+        self._work = work
+        return work
 
     def _upscale(self, job: Job, source: Path, header: Header, order: Order) -> Upscaled:
         """In a worker's thread."""
         pool, name = self._service.pool, self._notes.engine
         engine = watched(pool.get(name), job.watch, pool.turns_of(name))
-        return upscale_file(source, header, engine, order.wanted, job.watch)
+        done = upscale_file(source, header, engine, order.wanted, job.watch)
+        with suppress(OSError):
+            source.unlink()
+        return done
 
     async def send(self, done: Upscaled, send: Send) -> None:
         """Sends the result.
@@ -129,7 +144,7 @@ class Errand:
         assert self._order is not None
         assert self._job is not None
         # The worker is free for the next one while this result is sent; only its file stays.
-        self._job.place.leave(self._notes.stages.seconds if self._notes.stages else None)
+        self._job.place.send(self._notes.stages.seconds if self._notes.stages else 0.0)
         self._service.answered(self._job)
         warnings = [told(text, self._job.folder, self._name) for text in done.warnings]
         size = done.target.stat().st_size
@@ -165,7 +180,7 @@ class Errand:
             return
         self._service.answered(job)
         job.watch.stop(ClientLeftError())
-        if self._work is None or self._work.done():
+        if self._work is None or self._thread is None or self._thread.cancel() or self._thread.done():
             await asyncio.to_thread(shutil.rmtree, job.folder, ignore_errors=True)
             self._over(job)
         else:
@@ -185,15 +200,20 @@ class Errand:
         Raises:
             ClientLeftError: it does no longer.
             ServeError: the time is over.
+            BusyError: the server is about to end, and does not wait any longer.
         """
         assert self._left is not None
+        assert self._job is not None
+        given_up = asyncio.ensure_future(self._job.given_up.wait())
         future: asyncio.Future[T] = asyncio.ensure_future(doing)
         try:
             patience = max(0.0, self._ends - monotonic())
-            both: set[asyncio.Future[Any]] = {future, self._left}
-            await asyncio.wait(both, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            any_of: set[asyncio.Future[Any]] = {future, self._left, given_up}
+            await asyncio.wait(any_of, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             if future.done():
                 return future.result()
+            if given_up.done():
+                raise self._service.ending()
             if self._left.done():
                 raise ClientLeftError
             seconds = self._service.options.seconds
@@ -203,6 +223,7 @@ class Errand:
                 "ask when less is going on, or have the server started with a larger --timeout",
             )
         finally:
+            given_up.cancel()
             if future is not self._work:
                 future.cancel()
 

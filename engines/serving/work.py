@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from efdn.errors import UsageError
+from efdn.pictures.formats import Format, format_of
 from efdn.pictures.header import read_header
 from efdn.pictures.picture import Header, Layout, Pixels
 from engines.batch.outcome import Stages
@@ -52,17 +53,19 @@ class Upscaled:
     stages: Stages
 
 
-def look(path: Path, wanted: Wanted, scale: int) -> Header:
+def look(path: Path, wanted: Wanted, engine: Engine, most_whole: int) -> Header:
     """Looks at a picture before it waits for its turn: what cannot be done is said at once.
 
     Args:
         path: the upload.
         wanted: of the result.
-        scale: of the network.
+        engine: any of the server's: all have one scale.
+        most_whole: pixels of results that are not written row by row.
 
     Raises:
         ServeError: a video, or more pixels than the server takes or gives.
         ImageError: no picture that can be read.
+        OutputError: a format that cannot be written.
         UsageError: options that contradict each other for it.
     """
     with path.open("rb") as file:
@@ -78,18 +81,31 @@ def look(path: Path, wanted: Wanted, scale: int) -> Header:
             f"{frames} frames of {header.layout.width}x{header.layout.height} pixels are more than the "
             f"{wanted.max_pixels} pixels that this server takes: ask for frames=first, or use efdn-infer",
         )
-    _check_result(enlarged_layout(header.layout, scale, wanted.enlarging), frames, wanted.max_pixels * scale**2)
+    scale = engine.model.scale
+    result = enlarged_layout(header.layout, scale, wanted.enlarging)
+    _check_result(result, frames, wanted.max_pixels * scale**2, ": ask for a smaller size or scale")
+    ending = Checks(engine, wanted).ending(Source(path=path, relative=Path(path.name)))
+    _check_whole(format_of(path.with_name(f"result{ending}")), result, frames, moving=header.moving, most=most_whole)
     return header
 
 
-def _check_result(layout: Layout, frames: int, most: int) -> None:
+def _check_whole(chosen: Format, layout: Layout, frames: int, *, moving: bool, most: int) -> None:
+    """Raises ServeError where more would be encoded at once than may be: that takes memory, and cannot be stopped."""
+    advice = (
+        f" in one {chosen.name}, which is not written row by row: ask for format=png or tif, a smaller size or scale, "
+        "or have the server started with a larger --max-whole-pixels"
+    )
+    if not chosen.streams:
+        _check_result(layout, frames, most, advice)
+    elif moving and frames > 1:
+        _check_result(layout, 1, most, " in a frame: ask for a smaller size or scale, or frames=first")
+
+
+def _check_result(layout: Layout, frames: int, most: int, advice: str) -> None:
     if frames * layout.width * layout.height > most:
-        raise ServeError(
-            413,
-            f"the result would have {layout.width}x{layout.height} pixels"
-            f"{f' in each of {frames} frames' if frames > 1 else ''}, more than the {most} that this server gives: "
-            "ask for a smaller size or scale",
-        )
+        each = f" in each of {frames} frames" if frames > 1 else ""
+        size = f"{layout.width}x{layout.height} pixels{each}"
+        raise ServeError(413, f"the result would have {size}, more than the {most} that this server gives{advice}")
 
 
 def upscale_file(source: Path, header: Header, engine: Engine, wanted: Wanted, watch: Watch) -> Upscaled:

@@ -14,6 +14,8 @@
 
 const UNREACHABLE = "The server does not answer. See that efdn-serve still runs, then try again.";
 
+const GARBLED = "The answer is not one of efdn-serve. See what stands between it and this page, then try again.";
+
 /** A type that was guessed from a name says nothing; the server looks into the file itself. */
 const UNKNOWN = "application/octet-stream";
 
@@ -80,7 +82,13 @@ export function upscale(body, query, { signal, onSent, onAnswering }) {
     request.onload = () => {
       const wholeMs = performance.now() - start;
       if (request.status !== 200) refusalOf(request).then(reject, reject);
-      else setTimeout(() => resolve(answerOf(request, { wholeMs, ...networkTimes(address) }))); // Once these are there.
+      else setTimeout(() => { // Once the network's times are there.
+        try {
+          resolve(answerOf(request, { wholeMs, ...networkTimes(address) }));
+        } catch {
+          reject(new ApiError(0, GARBLED));
+        }
+      });
     };
     request.onerror = () => reject(new ApiError(0, UNREACHABLE));
     request.onabort = () => reject(aborted());

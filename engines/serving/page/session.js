@@ -40,16 +40,25 @@ export class Session {
     this.controller.abort();
     this.controller = new AbortController();
     const { signal } = this.controller;
+    await checkReadable(this.file);
+    if (signal.aborted) throw aborted();
     const key = JSON.stringify(choice.bicubic);
     const known = this.bicubics.get(key);
     const bicubic = known ?? (await this.enlarged(choice.bicubic, "bicubic", onStep, signal));
-    this.bicubics.set(key, bicubic);
+    this.keep(key, bicubic);
     onBicubic(bicubic);
     const efdn = await this.enlarged(choice.efdn, "EFDN", onStep, signal);
     const run = { choice, bicubic, efdn };
     this.runs.push(run);
     if (this.runs.length > MOST_RUNS) this.runs.shift();
     return run;
+  }
+
+  /** Of bicubic results, those of runs that are kept and the latest. @param {string} key @param {Enlarged} bicubic */
+  keep(key, bicubic) {
+    const used = new Set(this.runs.map((run) => run.bicubic));
+    for (const [old, kept] of this.bicubics) if (!used.has(kept)) this.bicubics.delete(old);
+    this.bicubics.set(key, bicubic);
   }
 
   /** @returns {Promise<Enlarged>} */
@@ -59,6 +68,15 @@ export class Session {
     const image = await decoded(answer.blob);
     if (signal.aborted) throw aborted();
     return { image, answer };
+  }
+}
+
+/** Of a folder, or a file that is gone or has changed, a request would fail with no word why. @param {File} file */
+async function checkReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+  } catch {
+    throw new Error(`${file.name} cannot be read: it is a folder, or was moved or changed. Choose it again.`);
   }
 }
 

@@ -8,7 +8,6 @@
 import { byId, made } from "./dom.js";
 
 const BICUBIC = "bicubic";
-const NAMES = { WEBP: "WebP" };
 const USUAL_QUALITY = { jpg: 95, avif: 90 };
 /** Shown beside the result, so any browser must take it; 16 bits and CMYK would not be seen. */
 const SHOWN = { engine: BICUBIC, format: "png", color: "rgb", bits: "8", compression: "1" };
@@ -18,6 +17,8 @@ export class Settings {
   constructor(again) {
     this.form = byId("settings");
     /** @type {ServerInfo|null} */ this.server = null;
+    // Heard before what the form hears. Focus alone, or a change elsewhere, asks for no quality.
+    byId("quality").addEventListener("input", (event) => (event.target.dataset.touched = "yes"));
     this.form.addEventListener("change", () => this.adapt());
     this.form.addEventListener("input", () => this.adapt());
     this.form.addEventListener("submit", (event) => {
@@ -32,7 +33,7 @@ export class Settings {
       made("option", { value: scale === server.scale ? "" : String(scale) }, `${scale} times`),
     );
     byId("size").replaceChildren(...sizes, made("option", { value: "other" }, "other …"));
-    const formats = server.formats.map((format) => made("option", { value: format.ending }, NAMES[format.name] ?? format.name));
+    const formats = server.formats.map((format) => made("option", { value: format.ending }, format.name));
     byId("format").replaceChildren(
       made("option", { value: "" }, "lossless"),
       made("option", { value: "same" }, "as the picture"),
@@ -69,7 +70,7 @@ export class Settings {
       quality.value = String(USUAL_QUALITY[format.ending] ?? format.qualities[1]);
       quality.dataset.format = format.ending;
       quality.dataset.touched = "";
-    } else if (document.activeElement === quality) quality.dataset.touched = "yes";
+    }
     byId("quality-value").textContent = this.asksQuality ? quality.value : "lossless";
   }
 
