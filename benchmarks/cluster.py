@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -35,7 +37,7 @@ from engines.cluster.options import LOCAL, ClusterOptions, WorkerOptions
 from engines.cluster.probe import look_everywhere, question_of
 from engines.cluster.rota import Rota
 from engines.cluster.run import run_on_cluster
-from engines.cluster.survey import Crew, crew_of, survey
+from engines.cluster.survey import Crew, alive_nodes, crew_of
 from engines.inference.run import Naming, plan_files, run_files
 from engines.inference.wanted import Wanted
 from engines.options import RunOptions
@@ -43,8 +45,11 @@ from engines.select import Choice, choose_engine
 
 RESULTS = Path(__file__).parent / "results" / "cluster.json"
 SIDE, TINY, MANY, CHUNKS = 128, 16, 20_000, 400
+USUAL = (3, 24)
+"""Rounds and pictures."""
+
 MARK = "benchmark"
-LOOK_EVERY_S = 0.3
+LOOK_EVERY_S = 2.0
 WORKER = "ray::MapWorker"
 ENGINE = "onnxruntime-cpu"
 
@@ -55,14 +60,11 @@ class Clock:
 
     begun_s: float = 0.0
     over_s: float = 0.0
-    worker_bytes: list[int] = field(default_factory=list)
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Started) and not self.begun_s:
             self.begun_s = perf_counter()
         if isinstance(event, Finished):
-            if perf_counter() > self.over_s + LOOK_EVERY_S:
-                self.worker_bytes = workers_bytes() or self.worker_bytes
             self.over_s = perf_counter()
 
     @property
@@ -79,7 +81,7 @@ def main(rounds: int, pictures: int) -> None:
         with connected(LOCAL) as (ray, _):
             content["start_s"] = {"cluster": perf_counter() - began}
             content["driver_bytes_connected"] = resident_bytes(os.getpid())
-            crew = replace(crew_of(survey(ray), 1, on_gpus=False), workers=2)
+            crew = replace(crew_of(alive_nodes(ray), 1, on_gpus=False), workers=2)
             began = perf_counter()
             sources = noise_folder(Path(folder, "in"), pictures, SIDE)
             options = ClusterOptions(address=LOCAL, cores=1, engine=ENGINE)
@@ -122,14 +124,15 @@ def on_cluster(ray: Any, crew: Crew, options: WorkerOptions, sources: Sources) -
     with tempfile.TemporaryDirectory() as output:
         engine = DescribedEngine(options.expected)
         plan = plan_files(sources, engine, Wanted(), Naming(output=Path(output), suffix="_x4"))
-        summary = run_on_cluster(ray, plan, crew, options, clock)
+        with watched_workers() as worker_bytes:
+            summary = run_on_cluster(ray, plan, crew, options, clock)
     check(summary.count(Status.DONE), len(sources.found))
     return {
         "work_s": clock.seconds,
         "infer_s": summary.stages.infer_s,
         "all_s": summary.seconds,
         "start_s": clock.begun_s - began,
-        "worker_bytes": clock.worker_bytes,
+        "worker_bytes": worker_bytes,
     }
 
 
@@ -140,11 +143,11 @@ def chunk_costs(ray: Any, crew: Crew, folder: Path) -> dict[str, float]:
     costs = {}
     for count, name in ((CHUNKS // 8, "few"), (CHUNKS * 8, "many")):
         sources = noise_folder(folder / f"{name}_tiny", count, TINY)
-        here = perf_counter()
         with BicubicEngine(4) as engine, tempfile.TemporaryDirectory() as output:
             aside = plan_files(sources, engine, Wanted(), Naming(output=Path(output), suffix="_x4"))
+            here = perf_counter()
             run_files(aside, engine, Wanted(), Concurrency(), lambda event: None)
-        costs[f"{name}_here_s"] = perf_counter() - here
+            costs[f"{name}_here_s"] = perf_counter() - here
         clock, cpu = Clock(), process_time()
         plan = plan_files(sources, DescribedEngine(worker.expected), Wanted(), Naming(suffix="_x4"))
         planned = process_time()
@@ -208,6 +211,25 @@ def noise_folder(folder: Path, count: int, side: int) -> Sources:
     return find_sources([str(folder)])
 
 
+@contextmanager
+def watched_workers() -> Iterator[list[int]]:
+    """Yields a list that holds what workers were last seen to take; looked at in another thread, now and then."""
+    seen: list[int] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(LOOK_EVERY_S):
+            seen[:] = workers_bytes() or seen
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
 def workers_bytes() -> list[int]:
     """Resident memory of each of Ray Data's workers on this machine."""
     found = []
@@ -247,4 +269,7 @@ def paired(parts: Sequence[dict[str, Any]], bases: Sequence[dict[str, Any]]) -> 
 
 
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:3])) if len(sys.argv) > 2 else main(3, 24)
+    given = [int(argument) for argument in sys.argv[1:]]
+    if len(given) > len(USUAL):
+        sys.exit("usage: python -m benchmarks.cluster [ROUNDS] [PICTURES]")
+    main(*given, *USUAL[len(given) :])

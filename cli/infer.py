@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from cli.infer_arguments import (
     Alpha,
@@ -49,7 +49,7 @@ from cli.infer_options import (
     PROGRAM,
     InferOptions,
     check_kinds,
-    check_ray,
+    check_run,
     existing_of,
     fill_in_ray,
     folder_of_results,
@@ -57,7 +57,11 @@ from cli.infer_options import (
     wanted_of,
 )
 from cli.runner import new_app, run
-from efdn.errors import UsageError
+
+if TYPE_CHECKING:
+    from engines.batch.sources import Sources
+    from engines.batch.targets import Existing
+    from engines.inference.wanted import Wanted
 
 app = new_app("Upscale pictures and videos with EFDN.")
 
@@ -114,14 +118,20 @@ def infer(
     here, and what is missing for the others, is what efdn-doctor tells.
     """
     options = InferOptions(
+        output=output,
+        suffix=suffix,
         extension=extension,
         skip_existing=skip_existing,
         overwrite=overwrite,
+        jobs=jobs,
+        model=model,
+        engine=engine,
         scale=scale,
         size=size,
         tile=tile,
         tile_overlap=tile_overlap,
         pad=pad,
+        verify_tiles=verify_tiles,
         alpha=alpha,
         background=background,
         color=color,
@@ -137,62 +147,61 @@ def infer(
         drop_streams=drop_streams,
         compare=compare,
         max_pixels=max_pixels,
+        ray=ray,
+        ray_cores=ray_cores,
+        json_lines=json_lines,
         quiet=quiet,
         verbose=verbose,
     )
     wanted, existing = wanted_of(options), existing_of(options)
+    check_run(options)
     from engines.batch.sources import find_sources
-    from engines.batch.work import Concurrency
 
-    if str(output) == "-":
-        raise UsageError("results go to files, not to standard output: give a file or folder with -o")
-    if jobs < 1:
-        raise UsageError(f"--jobs must be at least 1, got {jobs}")
-    check_ray(ray, ray_cores, engine, verify_tiles=verify_tiles)
     sources = find_sources(inputs, recursive=recursive, stdin=sys.stdin, exclude=folder_of_results(output))
     check_kinds(options, sources)
-    if engine == ALL and verify_tiles:
-        raise UsageError("--verify-tiles measures one engine, and --engine all asks for every one: name one")
     if engine == ALL:
         from cli.infer_looks import compare_all_engines
 
         compare_all_engines(sources, model, wanted, json_lines=json_lines)
-        return
-    if ray is not None:
+    elif verify_tiles:
+        _verify_tiles(options, sources, wanted)
+    elif ray is not None:
         from cli.infer_cluster import infer_on_cluster
-        from engines.cluster.options import ClusterOptions
-        from engines.cluster.upscaling import Request
 
-        cluster = ClusterOptions(address=ray, cores=ray_cores, jobs=jobs, model=model, engine=engine)
-        request = Request(
-            sources=sources,
-            wanted=wanted,
-            output=output,
-            suffix=lambda scale: suffix_of(options, scale) if suffix is None else suffix,
-            existing=existing,
-        )
-        infer_on_cluster(request, cluster, json_lines=json_lines, quiet=quiet, verbose=verbose)
-        return
+        infer_on_cluster(options, sources, wanted, existing)
+    else:
+        _infer_here(options, sources, wanted, existing)
+
+
+def _verify_tiles(options: InferOptions, sources: Sources, wanted: Wanted) -> None:
+    from cli.infer_looks import verify_all_tiles
+    from cli.infer_text import show_engine
+    from engines.select import choose_engine
+
+    choice = choose_engine(options.model, options.engine)
+    with choice.engine as opened:
+        if not options.quiet:
+            show_engine(choice)
+        verify_all_tiles(sources, opened, wanted, json_lines=options.json_lines)
+
+
+def _infer_here(options: InferOptions, sources: Sources, wanted: Wanted, existing: Existing) -> None:
+    """In this process, with one engine; raises SystemExit where not all went well."""
     from cli.infer_text import show_engine, show_summary, voice
+    from engines.batch.work import Concurrency
     from engines.inference.run import Naming, plan_files, run_files
     from engines.select import choose_engine
 
-    choice = choose_engine(model, engine)
+    choice = choose_engine(options.model, options.engine)
+    json_lines, quiet = options.json_lines, options.quiet
     with choice.engine as opened:
         if not quiet:
             show_engine(choice)
-        if verify_tiles:
-            from cli.infer_looks import verify_all_tiles
-
-            verify_all_tiles(sources, opened, wanted, json_lines=json_lines)
-            return
-        if suffix is None:
-            suffix = suffix_of(options, opened.model.scale)
-        naming = Naming(output=output, suffix=suffix, existing=existing)
+        naming = Naming(output=options.output, suffix=suffix_of(options, opened.model.scale), existing=existing)
         plan = plan_files(sources, opened, wanted, naming)
         count = len(plan.tasks) + len(plan.outcomes)
-        with voice(count, json_lines=json_lines, quiet=quiet, verbose=verbose) as report:
-            summary = run_files(plan, opened, wanted, Concurrency(jobs=jobs), report)
+        with voice(count, json_lines=json_lines, quiet=quiet, verbose=options.verbose) as report:
+            summary = run_files(plan, opened, wanted, Concurrency(jobs=options.jobs), report)
     show_summary(summary, json_lines=json_lines, quiet=quiet)
     if summary.exit_code:
         raise SystemExit(summary.exit_code)  # All has been said.

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager
+from functools import partial
 
+from cli.infer_options import InferOptions, suffix_of
 from cli.infer_text import show_engine, show_summary, tell, voice
 from cli.progress import notify
+from engines.batch.sources import Sources
+from engines.batch.targets import Existing
 from engines.batch.work import Report
-from engines.cluster.options import ClusterOptions
+from engines.cluster.options import AUTOMATIC, ClusterOptions
 from engines.cluster.summary import ClusterSummary
 from engines.cluster.text import cluster_summary_line, crew_line
 from engines.cluster.upscaling import Ready, Request, Show, upscale_on_cluster
+from engines.inference.wanted import Wanted
 from engines.select import Choice
 
 
@@ -42,13 +47,25 @@ class Words(Show):
         show_summary(summary, json_lines=self._json, quiet=self._quiet, counts=cluster_summary_line(summary))
 
 
-def infer_on_cluster(
-    request: Request, options: ClusterOptions, *, json_lines: bool, quiet: bool, verbose: bool
-) -> None:
+def infer_on_cluster(options: InferOptions, sources: Sources, wanted: Wanted, existing: Existing) -> None:
     """Upscales on a cluster and says what became of it; raises SystemExit where not all went well."""
-    if not quiet:
-        notify(f"looking for a cluster ({options.address})")
-    words = Words(json_lines=json_lines, quiet=quiet, verbose=verbose)
-    summary = upscale_on_cluster(request, options, words)
+    cluster = ClusterOptions(
+        address=options.ray or AUTOMATIC,
+        cores=options.ray_cores,
+        jobs=options.jobs,
+        model=options.model,
+        engine=options.engine,
+    )
+    request = Request(
+        sources=sources,
+        wanted=wanted,
+        output=options.output,
+        suffix=partial(suffix_of, options),
+        existing=existing,
+    )
+    if sources.found and not options.quiet:
+        notify(f"looking for a cluster ({cluster.address})")
+    words = Words(json_lines=options.json_lines, quiet=options.quiet, verbose=options.verbose)
+    summary = upscale_on_cluster(request, cluster, words)
     if summary.exit_code:
         raise SystemExit(summary.exit_code)  # All has been said.

@@ -30,14 +30,20 @@ ALL = "all"
 class InferOptions:
     """Options as they stand on the command line; see `efdn-infer --help`."""
 
+    output: Optional[Path]
+    suffix: Optional[str]
     extension: Optional[str]
     skip_existing: bool
     overwrite: bool
+    jobs: int
+    model: Optional[Path]
+    engine: str
     scale: Optional[float]
     size: Optional[str]
     tile: Optional[int]
     tile_overlap: int
     pad: Optional[int]
+    verify_tiles: bool
     alpha: str
     background: Optional[str]
     color: str
@@ -53,6 +59,9 @@ class InferOptions:
     drop_streams: bool
     compare: bool
     max_pixels: Optional[int]
+    ray: Optional[str]
+    ray_cores: Optional[int]
+    json_lines: bool
     quiet: bool
     verbose: bool
 
@@ -131,7 +140,9 @@ def check_extension(ending: str) -> None:
 
 
 def suffix_of(options: InferOptions, scale: int) -> str:
-    """What names of results end in by default: "_x4", or another scale, and "_1920x1080" for a size."""
+    """What names of results end in: by default "_x4", or another scale, and "_1920x1080" for a size."""
+    if options.suffix is not None:
+        return options.suffix
     if options.size is not None:
         return f"_{options.size.strip().lower().replace('%', 'pct')}"
     return f"_x{scale if options.scale is None else format(options.scale, 'g')}"
@@ -217,14 +228,20 @@ def fill_in_ray(arguments: list[str]) -> list[str]:
 def _is_address(word: str) -> bool:
     if word in (ANY_CLUSTER, OWN_CLUSTER) or "://" in word:
         return True
-    return re.fullmatch(r"[^/\\]+:\d+", word) is not None and not Path(word).exists()
+    return re.fullmatch(r"[^/\\]+:[0-9]+", word) is not None and not Path(word).exists()
 
 
-def check_ray(ray: Optional[str], cores: Optional[int], engine: str, *, verify_tiles: bool) -> None:
-    """Raises UsageError for options that do not go with `--ray`, or with its absence."""
-    if ray is None and cores is not None:
+def check_run(options: InferOptions) -> None:
+    """Raises UsageError for options of the run that do not go together, whatever its sources are."""
+    if str(options.output) == "-":
+        raise UsageError("results go to files, not to standard output: give a file or folder with -o")
+    if options.jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, got {options.jobs}")
+    if options.ray is None and options.ray_cores is not None:
         raise UsageError("--ray-cores is for the workers of a cluster: add --ray, or leave it out")
-    if ray is not None and verify_tiles:
+    if options.ray is not None and options.verify_tiles:
         raise UsageError("--verify-tiles measures the engine of this machine: leave out --ray")
-    if ray is not None and engine == ALL:
+    if options.ray is not None and options.engine == ALL:
         raise UsageError("--engine all compares the engines of this machine: leave out --ray, or name one engine")
+    if options.engine == ALL and options.verify_tiles:
+        raise UsageError("--verify-tiles measures one engine, and --engine all asks for every one: name one")

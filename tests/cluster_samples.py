@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from efdn.errors import EngineError
 from engines.protocol import Arrays
 from engines.select import Choice
 from tests.fake_engine import NearestNeighbour
@@ -27,7 +28,10 @@ from tests.fake_engine import NearestNeighbour
 ROOT = Path(__file__).parent.parent
 STORE_BYTES = 80 << 20
 TRACES = "EFDN_TEST_TRACES"
-"""Variable with the folder where workers leave their process's number."""
+"""Variable with a file that names the folder where workers leave their process's number."""
+
+REFUSING = "EFDN_TEST_REFUSING"
+"""Variable with a file that holds the ID of the node that refuses."""
 
 SLOW_S = 0.15
 DEADLY = (255, 0, 0)
@@ -37,11 +41,19 @@ TIMEOUT_S = 90
 
 
 class Slow(NearestNeighbour):
-    """Takes its time, and leaves a file named after its process when it is at work."""
+    """Takes its time, and leaves a file named after its process when it is at work.
+
+    The folder is that of the moment when it is opened: what an earlier run has left behind does not write in the next.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        named = os.environ.get(TRACES)
+        self._traces = None if named is None else Path(Path(named).read_text())
 
     def infer(self, feeds: Mapping[str, np.ndarray]) -> Arrays:
-        if traces := os.environ.get(TRACES):
-            Path(traces, str(os.getpid())).write_text(node())
+        if self._traces is not None:
+            Path(self._traces, str(os.getpid())).write_text(node())
         time.sleep(SLOW_S)
         return super().infer(feeds)
 
@@ -58,6 +70,15 @@ class Deadly(Slow):
 
 def open_slow(*_: object) -> Choice:
     """In place of `choose_engine`."""
+    return Choice(engine=Slow())
+
+
+def open_on_some(*_: object) -> Choice:
+    """In place of `choose_engine`: no worker on the node that refuses has an engine, though a look at it finds one."""
+    import ray
+
+    if ray.get_runtime_context().get_actor_id() is not None and node() == Path(os.environ[REFUSING]).read_text():
+        raise EngineError("no room")
     return Choice(engine=Slow())
 
 
@@ -79,12 +100,11 @@ class SmallCluster:
 
     Attributes:
         address: of its head.
-        traces: folder where workers leave their process's number.
-        head: the node that lasts.
-        second: the node that may be killed.
+        folder: of folders of traces.
+        second: the node that may be killed, or has been.
     """
 
-    traces: Path
+    folder: Path
     _cluster: Any = field(default=None, repr=False)
     second: Any = field(default=None, repr=False)
 
@@ -92,12 +112,34 @@ class SmallCluster:
     def address(self) -> str:
         return str(self._cluster.address)
 
+    @property
+    def named(self) -> Path:
+        """The file that names the folder of traces."""
+        return self.folder / "traces"
+
+    @property
+    def refusing(self) -> Path:
+        """The file that holds the ID of the node that refuses."""
+        return self.folder / "refusing"
+
+    def begin_traces(self) -> None:
+        """Another folder for whatever begins from now on."""
+        traces = self.folder / str(len(list(self.folder.iterdir())))
+        traces.mkdir()
+        self.named.write_text(str(traces))
+
+    def at_work_on(self, *nodes: str) -> list[int]:
+        """Processes of workers on these nodes that have begun."""
+        traces = [trace for trace in Path(self.named.read_text()).iterdir() if trace.read_text() in nodes]
+        return [int(trace.name) for trace in traces]
+
     def start(self) -> None:
         """Starts the head and the second node."""
         from ray.cluster_utils import Cluster
 
         head = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": False}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.head = self._cluster.head_node
         self.add_second()
 
     def add_second(self) -> None:
@@ -112,16 +154,20 @@ class SmallCluster:
 
     def stop(self) -> None:
         """Ends what was started."""
-        self._cluster.shutdown()
+        if self._cluster is not None:
+            self._cluster.shutdown()
 
 
 @contextmanager
-def small_cluster(traces: Path) -> Iterator[SmallCluster]:
+def small_cluster(folder: Path) -> Iterator[SmallCluster]:
     """Two nodes, while the body runs; their workers find this checkout."""
-    before = {name: os.environ.get(name) for name in (TRACES, "PYTHONPATH", "RAY_USAGE_STATS_ENABLED")}
-    os.environ.update({TRACES: str(traces), "PYTHONPATH": python_path(), "RAY_USAGE_STATS_ENABLED": "0"})
-    cluster = SmallCluster(traces=traces)
+    names = (TRACES, REFUSING, "PYTHONPATH", "RAY_USAGE_STATS_ENABLED")
+    before = {name: os.environ.get(name) for name in names}
+    cluster = SmallCluster(folder=folder)
+    os.environ.update({TRACES: str(cluster.named), REFUSING: str(cluster.refusing)})
+    os.environ.update({"PYTHONPATH": python_path(), "RAY_USAGE_STATS_ENABLED": "0"})
     try:
+        cluster.begin_traces()
         cluster.start()
         yield cluster
     finally:
@@ -155,8 +201,13 @@ class Command:
         return [line for line in self.lines if "source" in line]
 
     def wait(self) -> int:
-        """Its exit code."""
-        return self.process.wait(TIMEOUT_S)
+        """Its exit code; where it does not end it is killed, and the test with it."""
+        try:
+            return self.process.wait(TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"the command did not end: {self.err.read_text()}") from None
 
     def wait_until(self, happened: Callable[[], bool]) -> None:
         """Waits for something to happen while it runs."""

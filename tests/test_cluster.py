@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,8 +40,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallCluster]:
 @pytest.fixture(autouse=True)
 def _both_nodes(cluster: SmallCluster) -> None:
     cluster.add_second()
-    for trace in cluster.traces.iterdir():
-        trace.unlink()
+    cluster.begin_traces()
 
 
 def files(folder: str) -> dict[str, bytes]:
@@ -57,15 +57,18 @@ def check_once_each(command: Command, sources: list[Path]) -> None:
 
 
 def check_quiet(command: Command) -> None:
-    """Ray says nothing, on neither stream."""
-    assert command.lines is not None
+    """Ray says nothing, on neither stream: on stdout is JSON."""
+    assert command.lines
     strange = [line for line in command.err.read_text().splitlines() if not line.startswith(BESIDES)]
     assert strange == []
 
 
-def at_work_on(cluster: SmallCluster, node: str) -> list[int]:
-    """Processes of workers on a node that have begun."""
-    return [int(trace.name) for trace in cluster.traces.iterdir() if trace.read_text() == node]
+def wait_for_the_end_of(processes: list[int]) -> None:
+    """Of each."""
+    deadline = time.monotonic() + 30
+    while any(Path("/proc", str(process)).exists() for process in processes):
+        assert time.monotonic() < deadline, f"processes {processes} have not ended"
+        time.sleep(0.05)
 
 
 def test_results_and_words_are_those_of_one_process(cluster: SmallCluster) -> None:
@@ -94,7 +97,7 @@ def test_a_node_that_dies_takes_no_picture_with_it(cluster: SmallCluster) -> Non
     sources = pictures("in", 40)
     command = start("in", "-o", "out", "--json", "--ray", cluster.address, opener="open_slow")
     second = cluster.second.node_id
-    command.wait_until(lambda: len(command.outcomes) >= 5 and bool(at_work_on(cluster, second)))
+    command.wait_until(lambda: len(command.outcomes) >= 5 and bool(cluster.at_work_on(second)))
     cluster.kill_second()
     before = len(command.outcomes)
     assert command.wait() == 0, command.err.read_text()
@@ -110,8 +113,9 @@ def test_a_killed_worker_is_replaced_and_a_picture_that_kills_its_workers_fails_
     line = ("in", "-o", "out", "--tile", 64, "--json", "--ray", cluster.address)
     command = start(*line, opener="open_deadly")
     second = cluster.second.node_id
-    command.wait_until(lambda: len(command.outcomes) >= 3 and bool(at_work_on(cluster, second)))
-    os.kill(at_work_on(cluster, second)[0], signal.SIGKILL)
+    command.wait_until(lambda: len(command.outcomes) >= 3 and bool(cluster.at_work_on(second)))
+    (killed,) = cluster.at_work_on(second)
+    os.kill(killed, signal.SIGKILL)
     assert len(command.outcomes) < len(sources)
     command.wait_until(lambda: len(command.outcomes) == len(sources) and not no_parts_in(Path("out")))
     assert command.wait() == 1, command.err.read_text()
@@ -120,7 +124,19 @@ def test_a_killed_worker_is_replaced_and_a_picture_that_kills_its_workers_fails_
     failed = [outcome for outcome in command.outcomes if outcome["status"] != "done"]
     assert [(outcome["source"], outcome["status"]) for outcome in failed] == [(str(deadly), "failed")]
     assert failed[0]["reason"].startswith("its worker died 3 times")
+    assert set(cluster.at_work_on(second)) - {killed}
     assert len(files("out")) == len(sources)
+
+
+def test_a_node_whose_workers_have_no_engine_leaves_the_work_to_the_other(cluster: SmallCluster) -> None:
+    sources = pictures("in", 24)
+    cluster.refusing.write_text(cluster.second.node_id)
+    command = start("in", "-o", "out", "--json", "--ray", cluster.address, opener="open_on_some")
+    assert command.wait() == 0, command.err.read_text()
+    check_once_each(command, sources)
+    check_quiet(command)
+    assert command.lines[-1]["summary"]["rounds"] == 2
+    assert cluster.at_work_on(cluster.second.node_id) == []
 
 
 def test_after_a_killed_driver_the_rest_is_done(cluster: SmallCluster) -> None:
@@ -128,8 +144,11 @@ def test_after_a_killed_driver_the_rest_is_done(cluster: SmallCluster) -> None:
     line = ("in", "-o", "out", "--json", "--ray", cluster.address)
     killed = start(*line, opener="open_slow", name="killed")
     killed.wait_until(lambda: len(killed.outcomes) >= 4)
+    workers = cluster.at_work_on(cluster.head.node_id, cluster.second.node_id)
+    assert workers
     killed.process.kill()
     killed.wait()
+    wait_for_the_end_of(workers)
     again = start(*line, "--skip-existing", opener="open_slow", name="again")
     assert again.wait() == 0, again.err.read_text()
     done, skipped = (again.lines[-1]["summary"][key] for key in ("done", "skipped"))
@@ -138,11 +157,12 @@ def test_after_a_killed_driver_the_rest_is_done(cluster: SmallCluster) -> None:
     assert len([name for name in files("out") if name.endswith("_x4.png")]) == len(sources)
 
 
-def test_an_interruption_keeps_what_is_done(cluster: SmallCluster) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_keeps_what_is_done(cluster: SmallCluster, number: signal.Signals) -> None:
     sources = pictures("in", 60)
     command = start("in", "-o", "out", "--json", "--ray", cluster.address, opener="open_slow")
     command.wait_until(lambda: len(command.outcomes) >= 4)
-    command.process.send_signal(signal.SIGINT)
+    command.process.send_signal(number)
     assert command.wait() == 130, command.err.read_text()
     check_once_each(command, sources)
     check_quiet(command)
@@ -150,3 +170,4 @@ def test_an_interruption_keeps_what_is_done(cluster: SmallCluster) -> None:
     assert set(statuses) == {"done", "cancelled"}
     assert statuses["done"] == len(files("out")) >= 4
     assert {outcome["reason"] for outcome in command.outcomes} == {None, "interrupted"}
+    wait_for_the_end_of(cluster.at_work_on(cluster.head.node_id, cluster.second.node_id))

@@ -14,7 +14,7 @@ from typing import Any
 
 from efdn.errors import EngineError
 from efdn.extras import import_extra
-from engines.cluster.options import AUTOMATIC, LOCAL
+from engines.cluster.options import AUTOMATIC, LOCAL, check_address
 
 ADDRESS = "RAY_ADDRESS"
 TIMEOUT_S = 10
@@ -41,9 +41,11 @@ def connected(address: str) -> Iterator[tuple[Any, bool]]:
         address: "host:port", `AUTOMATIC` or `LOCAL`.
 
     Raises:
+        UsageError: what the environment names is no address.
         MissingExtraError: Ray is not installed.
         EngineError: there is no such cluster, or it is another version's.
     """
+    address = _named(address)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     ray = import_extra("ray", "ray", "Running on a cluster")
@@ -63,10 +65,16 @@ def connected(address: str) -> Iterator[tuple[Any, bool]]:
         _restore(before)
 
 
-def _connect(ray: Any, address: str) -> bool:
-    """Where nothing is named: the address in the environment, a cluster that runs here, or a new one: True then."""
+def _named(address: str) -> str:
+    """Where nothing is named, what the environment names."""
     if address == AUTOMATIC:
         address = os.environ.get(ADDRESS) or AUTOMATIC
+        check_address(address, ADDRESS)
+    return address
+
+
+def _connect(ray: Any, address: str) -> bool:
+    """Where nothing is named: a cluster that runs here, or a new one: True then."""
     if address == AUTOMATIC:
         try:
             _init(ray, address=AUTOMATIC)
@@ -105,12 +113,10 @@ def _init(ray: Any, address: str, **options: Any) -> None:
 def _check_reachable(address: str) -> None:
     """Raises EngineError where nobody answers: Ray itself would try for a minute."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise EngineError(f"--ray takes HOST:PORT, auto or local, got {address!r}")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=TIMEOUT_S).close()
-    except OSError as error:
-        raise EngineError(_unreachable(address, (error.strerror or str(error)).lower())) from error
+    except (OSError, UnicodeError) as error:  # Names of hosts that no name server could know are the latter.
+        raise EngineError(_unreachable(address, (getattr(error, "strerror", None) or str(error)).lower())) from error
 
 
 def _unreachable(address: str, reason: str) -> str:
@@ -155,5 +161,6 @@ def _signals() -> dict[int, Any]:
 def _restore(handlers: dict[int, Any]) -> None:
     """Ray takes over SIGTERM, which ends a run in good order here."""
     for number, handler in handlers.items():
-        with suppress(ValueError):  # In another thread than the main one there is nothing to restore.
+        # In another thread than the main one there is nothing to restore; what is not Python's has no handler to give.
+        with suppress(ValueError, TypeError):
             signal.signal(number, handler)

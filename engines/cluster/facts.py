@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +12,8 @@ from efdn.files import sha256_of_file
 from efdn.shapes import ShapeRange
 from efdn.version import __version__
 from engines.options import RunOptions
-from engines.protocol import ModelInfo, TensorSpec
-from engines.registry import ENGINES
+from engines.protocol import ModelInfo, StagedEngine, TensorSpec
+from engines.registry import ENGINES, ModelKind
 from engines.select import PACKAGED, Choice
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Facts:
         version: of this toolkit.
         name: of the engine.
         detail: its versions and device.
+        on_device: whether it runs on a device, such as a GPU, rather than on the cores.
         passed_over: engines that would have come first, each with its reason.
         model: what it runs.
         digest: SHA-256 of the model's file; None where there is none.
@@ -39,6 +40,7 @@ class Facts:
     version: str
     name: str
     detail: str
+    on_device: bool
     passed_over: tuple[str, ...]
     model: ModelInfo
     digest: str | None
@@ -67,6 +69,7 @@ def facts_of(choice: Choice, model: Path | None) -> Facts:
         version=__version__,
         name=engine.name,
         detail=engine.detail,
+        on_device=isinstance(engine, StagedEngine),
         passed_over=choice.passed_over,
         model=engine.model,
         digest=_digest(model, engine.name),
@@ -81,14 +84,30 @@ def difference(expected: Facts, got: Facts) -> str | None:
     if got.version != expected.version:
         return f"efdn {got.version} rather than {expected.version}"
     if got.model != expected.model:
-        return f"the model {got.model.name} rather than {expected.model.name}"
+        return _other_model(expected.model, got.model)
     # Engines that read different kinds of file have different files of one packaged model.
-    if got.name == expected.name and got.digest != expected.digest:
+    if _reads(got.name) is _reads(expected.name) and got.digest != expected.digest:
         return "another model file under the same name"
     return None
 
 
+def _other_model(expected: ModelInfo, got: ModelInfo) -> str:
+    """Such as "the model y rather than x", or "the model x with a scale of 2 rather than 4"."""
+    if got.name != expected.name:
+        return f"the model {got.name} rather than {expected.name}"
+    differ = (field.name for field in fields(got) if getattr(got, field.name) != getattr(expected, field.name))
+    words = (
+        f"a {name.replace('_', ' ')} of {getattr(got, name)} rather than {getattr(expected, name)}" for name in differ
+    )
+    return f"the model {got.name} with {', '.join(words)}"
+
+
+def _reads(name: str) -> ModelKind | None:
+    """The kind of file that an engine reads; None of engines that are in no list."""
+    return next((entry.reads for entry in ENGINES if entry.name == name), None)
+
+
 def _digest(model: Path | None, name: str) -> str | None:
-    entry = next((entry for entry in ENGINES if entry.name == name), None)
-    path = model if model is not None else None if entry is None else PACKAGED.get(entry.reads)
+    reads = _reads(name)
+    path = model if model is not None else None if reads is None else PACKAGED.get(reads)
     return None if path is None else sha256_of_file(path)

@@ -8,9 +8,19 @@ that killed the worker.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
-from engines.cluster.notes import Begun, Note
+from engines.cluster.notes import ChunkBegun, NodeRefused, Note
+
+
+class Turn(str, Enum):
+    """What a worker is to do with a chunk."""
+
+    DO = "do"
+    LEAVE = "leave"
+    KEEP = "keep"
+    """Neither do it nor ask for more: others are to get the next ones."""
 
 
 class Journal:
@@ -20,17 +30,43 @@ class Journal:
         self._notes: list[Note] = []
         self._begun: set[int] = set()
         self._stopped = False
+        self._round = 0
+        self._refusing: set[str] = set()
+        self._workers: list[Any] = []
 
-    def begin(self, chunk: int, node: str) -> bool:
-        """Whether a worker may do a chunk: not when the end was asked for, and not when it was begun before.
+    def begin_round(self, number: int) -> None:
+        """Begins anew with nodes that had no engine: perhaps they have one now."""
+        self._round = number
+        self._refusing.clear()
+
+    def join(self, number: int, worker: Any) -> None:
+        """Takes the handle of an actor, which is to be ended with its round; not of one that comes too late for it."""
+        if number == self._round:
+            self._workers.append(worker)
+
+    def dismiss(self) -> list[Any]:
+        """Handles of the round's actors, for the last time."""
+        self._round = 0
+        workers, self._workers = self._workers, []
+        return workers
+
+    def begin(self, chunk: int, worker: str, node: str) -> Turn:
+        """Whether a worker is to do a chunk: not when the end was asked for, and not when it was begun before.
 
         A chunk whose worker died is for the driver to give out again, by another number, not for Ray.
         """
         if self._stopped or chunk in self._begun:
-            return False
+            return Turn.LEAVE
+        if node in self._refusing:
+            return Turn.KEEP
         self._begun.add(chunk)
-        self._notes.append(Begun(chunk=chunk, node=node))
-        return True
+        self._notes.append(ChunkBegun(chunk=chunk, worker=worker, node=node))
+        return Turn.DO
+
+    def refuse(self, chunk: int, node: str, problem: str) -> None:
+        """Notes a node that has no engine: nothing is begun there in this round any more."""
+        self._refusing.add(node)
+        self._notes.append(NodeRefused(chunk=chunk, node=node, problem=problem))
 
     def add(self, notes: list[Note]) -> bool:
         """Adds notes.

@@ -8,20 +8,53 @@ from engines.batch.outcome import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
-class Begun:
+class ChunkBegun:
     """A worker has taken a chunk.
 
     Attributes:
         chunk: its number.
+        worker: ID of the actor, which it keeps when Ray starts it anew.
         node: ID of the node.
     """
 
     chunk: int
+    worker: str
     node: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Begins:
+class ChunkEnded:
+    """A worker is through with a chunk.
+
+    Attributes:
+        chunk: its number.
+    """
+
+    chunk: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeRefused:
+    """A worker has no engine, and did nothing of a chunk that it had begun.
+
+    Attributes:
+        chunk: its number.
+        node: ID of the node.
+        problem: why.
+    """
+
+    chunk: int
+    node: str
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heartbeat:
+    """A worker is at work, though it has nothing to tell."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureBegun:
     """It is a picture's turn in a worker.
 
     Attributes:
@@ -32,7 +65,7 @@ class Begins:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GoesOn:
+class PictureProgress:
     """Rows of a picture are made.
 
     Attributes:
@@ -47,7 +80,7 @@ class GoesOn:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Over:
+class PictureOver:
     """It is over with a picture.
 
     Attributes:
@@ -59,17 +92,4 @@ class Over:
     outcome: Outcome
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """A worker is through with a chunk.
-
-    Attributes:
-        chunk: its number.
-        problem: why nothing was done, if it is the worker that is at fault.
-    """
-
-    chunk: int
-    problem: str | None = None
-
-
-Note = Begun | Begins | GoesOn | Over | Ended
+Note = ChunkBegun | ChunkEnded | NodeRefused | Heartbeat | PictureBegun | PictureProgress | PictureOver

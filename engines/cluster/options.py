@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ USUAL_CORES = 4
 LOCAL = "local"
 AUTOMATIC = "auto"
 """Addresses that are none: a cluster started here for this run; and whatever runs already, else that."""
+
+MOST_PORT = 65535
 
 OPENER = "engines.select:choose_engine"
 
@@ -43,11 +46,21 @@ class ClusterOptions:
     def __post_init__(self) -> None:
         if self.cores is not None and self.cores < 1:
             raise UsageError(f"--ray-cores must be at least 1, got {self.cores}")
-        if "://" in self.address:
-            raise UsageError(
-                f"--ray takes HOST:PORT, auto or local, got {self.address}: Ray Data does not run through Ray's "
-                "client, start this on a node of the cluster"
-            )
+        check_address(self.address, "--ray")
+
+
+def check_address(address: str, name: str) -> None:
+    """Raises UsageError for what is no address, naming where it came from."""
+    if address in (LOCAL, AUTOMATIC):
+        return
+    expected = f"{name} takes HOST:PORT, auto or local, got"
+    if "://" in address:
+        raise UsageError(
+            f"{expected} {address}: Ray Data does not run through Ray's client, start this on a node of the cluster"
+        )
+    found = re.fullmatch(r"[^\s/\\]+:([0-9]{1,5})", address)
+    if found is None or not 0 < int(found[1]) <= MOST_PORT:
+        raise UsageError(f"{expected} {address!r}: give the address that 'ray start --head' told")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,10 @@ from engines.cluster.options import ClusterOptions
 from engines.cluster.survey import Crew, Node
 
 TIMEOUT_S = 180
-"""For a node to open its engine; engines are built or compiled in that time."""
+"""For the first node to open its engine; engines are built or compiled in that time."""
+
+OTHERS_S = 30
+"""For the others once one has answered: they do the same, or have no room at present."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +62,12 @@ class Survey:
 
     Attributes:
         facts: of the engine that plans are made with.
+        on_device: whether any node's engine runs on a device, such as a GPU.
         warnings: of nodes that differ, or did not answer.
     """
 
     facts: Facts
+    on_device: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -80,7 +85,7 @@ def look(question: Look) -> Seen:
         return Seen(host=host, problem=explain(error).reason)
 
 
-def look_everywhere(ray: Any, crew: Crew, question: Look, timeout_s: float = TIMEOUT_S) -> Survey:
+def look_everywhere(ray: Any, crew: Crew, question: Look) -> Survey:
     """Asks every node that takes workers, all at once.
 
     Raises:
@@ -91,16 +96,18 @@ def look_everywhere(ray: Any, crew: Crew, question: Look, timeout_s: float = TIM
     asked = ray.remote(num_cpus=crew.cores, num_gpus=crew.gpus, max_retries=0)(look)
     answers = {}
     for node in crew.nodes:
-        there_only = NodeAffinitySchedulingStrategy(node.number, soft=False)
+        there_only = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
         answers[asked.options(scheduling_strategy=there_only).remote(question)] = node
-    there, silent = ray.wait(list(answers), num_returns=len(answers), timeout=timeout_s)
+    first, _ = ray.wait(list(answers), num_returns=1, timeout=TIMEOUT_S)
+    there, silent = ray.wait(list(answers), num_returns=len(answers), timeout=OTHERS_S if first else 0)
     for answer in silent:
         ray.cancel(answer, force=True)
     seen = [(answers[answer], _answer(ray, answer, answers[answer])) for answer in there]
-    late = [f"node {answers[answer].address} did not answer within {timeout_s:g} s" for answer in silent]
+    late = [f"node {answers[answer].address} did not answer within" for answer in silent]
     if not seen:
-        raise EngineError(f"{late[0]}, and no other did: wait until the cluster has room")
-    return compared(seen, tuple(f"{words}: it may be busy, and works once it has room" for words in late))
+        raise EngineError(f"{late[0]} {TIMEOUT_S} s, and no other did: wait until the cluster has room")
+    words = f"{OTHERS_S} s of the first answer: it may be busy, and works once it has room"
+    return compared(seen, tuple(f"{silence} {words}" for silence in late))
 
 
 def compared(seen: Sequence[tuple[Node, Seen]], warnings: tuple[str, ...] = ()) -> Survey:
@@ -112,7 +119,7 @@ def compared(seen: Sequence[tuple[Node, Seen]], warnings: tuple[str, ...] = ()) 
     facts: Facts | None = None
     first = ""
     others = []
-    for node, answer in sorted(seen, key=lambda one: (one[0].address, one[0].number)):
+    for node, answer in sorted(seen, key=lambda one: (one[0].address, one[0].node_id)):
         place = f"node {node.address} ({answer.host})"
         if answer.facts is None:
             raise EngineError(f"{place} cannot take part: {answer.problem}")
@@ -127,7 +134,8 @@ def compared(seen: Sequence[tuple[Node, Seen]], warnings: tuple[str, ...] = ()) 
     if others:
         engines = f"{'; '.join(others)}; the others run {facts.name}"
         warnings += (f"{engines}: results may differ in the last bit; --engine names one for all",)
-    return Survey(facts=facts, warnings=warnings)
+    on_device = any(answer.facts is not None and answer.facts.on_device for _, answer in seen)
+    return Survey(facts=facts, on_device=on_device, warnings=warnings)
 
 
 def question_of(options: ClusterOptions, crew: Crew, source: Path, token: Path | None) -> Look:

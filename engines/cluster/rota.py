@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from engines.batch.outcome import Outcome, Status
 from engines.batch.task import Task
 from engines.cluster.chunks import Chunk, anywhere, divided, pictures_per_chunk
-from engines.cluster.notes import Begun, Ended, Over
+from engines.cluster.notes import ChunkBegun, ChunkEnded, NodeRefused, PictureOver
 from engines.cluster.renaming import as_named
 
 MOST_DEATHS = 3
@@ -26,16 +26,21 @@ class Rota:
 
     Attributes:
         under_way: nodes of chunks that are begun and not ended, by number.
+        refusing: nodes whose workers have no engine, each with its reason.
+        refusals: of workers, in this round.
     """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.under_way: dict[int, str] = {}
+        self.refusing: dict[str, str] = {}
+        self.refusals = 0
         self._tasks = tasks
         self._outcomes: list[Outcome | None] = [None] * len(tasks)
         self._left = dict.fromkeys(range(len(tasks)))
         self._deaths: Counter[int] = Counter()
-        self._refusals: Counter[int] = Counter()
         self._chunks: dict[int, Chunk] = {}
+        self._latest: dict[str, int] = {}
+        self._lost: list[int] = []
         self._begun = 0
         self._numbers = 0
 
@@ -45,9 +50,9 @@ class Rota:
         return len(self._left)
 
     @property
-    def begun(self) -> int:
-        """Chunks of this round that were begun."""
-        return self._begun
+    def got_on(self) -> bool:
+        """Whether a worker with an engine has begun a chunk of this round."""
+        return self._begun > self.refusals
 
     def next_round(self, workers: int) -> list[Chunk]:
         """Chunks for a round: of tasks that killed a worker, or may have, each by itself and last."""
@@ -55,34 +60,38 @@ class Rota:
         usual = [index for index in self._left if not self._deaths[index]]
         portions = divided(usual, self._tasks, pictures_per_chunk(len(usual), workers))
         portions += [(index,) for index in self._left if self._deaths[index]]
-        self._begun = 0
-        self._chunks = {}
+        self._begun = self.refusals = 0
+        self._chunks, self._latest = {}, {}
         for portion in portions[:most]:
             tasks = tuple(anywhere(self._tasks[index]) for index in portion)
             self._chunks[self._numbers] = Chunk(number=self._numbers, indexes=portion, tasks=tasks)
             self._numbers += 1
         return list(self._chunks.values())
 
-    def note_begun(self, note: Begun) -> None:
-        """A worker has taken a chunk."""
+    def note_begun(self, note: ChunkBegun) -> None:
+        """A worker has taken a chunk. Where it has not ended the one before, it died of that and was started anew."""
+        before = self._latest.get(note.worker)
+        if before is not None and self.under_way.pop(before, None) is not None:
+            self._lost.append(before)
+        self._latest[note.worker] = note.chunk
         self.under_way[note.chunk] = note.node
         self._begun += 1
 
-    def note_over(self, note: Over) -> Outcome | None:
+    def note_over(self, note: PictureOver) -> Outcome | None:
         """The outcome, with the names as planned; None if the task has one already."""
         return self._close(note.index, as_named(note.outcome, self._tasks[note.index]))
 
-    def note_ended(self, note: Ended) -> list[Outcome]:
-        """Outcomes of tasks that no worker could begin, three times."""
+    def note_ended(self, note: ChunkEnded) -> None:
+        """A worker is through with a chunk."""
+        node = self.under_way.pop(note.chunk, None)
+        if node is not None:
+            self.refusing.pop(node, None)
+
+    def note_refused(self, note: NodeRefused) -> None:
+        """A worker has no engine: nobody's fault but its node's."""
         self.under_way.pop(note.chunk, None)
-        if note.problem is None or note.chunk not in self._chunks:
-            return []
-        outcomes = []
-        for index in self._chunks[note.chunk].indexes:
-            self._refusals[index] += 1
-            if self._refusals[index] >= MOST_DEATHS:
-                outcomes.append(self._close(index, self._ended(index, Status.FAILED, note.problem)))
-        return [outcome for outcome in outcomes if outcome is not None]
+        self.refusing[note.node] = note.problem
+        self.refusals += 1
 
     def round_over(self) -> list[Outcome]:
         """Counts the dead: workers of chunks that were begun and did not end.
@@ -91,12 +100,13 @@ class Rota:
             Outcomes of tasks that too many died of.
         """
         outcomes = []
-        for number in self.under_way:
+        for number in (*self._lost, *self.under_way):
             chunk = self._chunks.get(number)
             for index in () if chunk is None else chunk.indexes:
                 if index in self._left:
                     outcomes += self._died(index)
         self.under_way.clear()
+        self._lost.clear()
         return outcomes
 
     def cancel_rest(self, reason: str) -> list[Outcome]:

@@ -26,14 +26,17 @@ class Stream:
         crew: the workers.
         options: of each.
         journal: the actor that takes their notes.
+        number: of the round.
 
     Attributes:
         error: why the round ended before its time; None if it did not.
     """
 
-    def __init__(self, ray: Any, chunks: Sequence[Chunk], crew: Crew, options: WorkerOptions, journal: Any) -> None:
+    def __init__(
+        self, ray: Any, chunks: Sequence[Chunk], crew: Crew, options: WorkerOptions, journal: Any, number: int
+    ) -> None:
         self.error: Exception | None = None
-        self._ray, self._crew, self._options, self._journal = ray, crew, options, journal
+        self._ray, self._crew, self._arguments = ray, crew, (options, journal, number)
         self._rows = [{CHUNK: chunk.packed()} for chunk in chunks]
         self._leaving = threading.Event()
         self._over = threading.Event()
@@ -79,11 +82,31 @@ class Stream:
                 Worker,
                 batch_size=None,
                 batch_format="numpy",
-                fn_constructor_args=(self._options, self._journal),
+                fn_constructor_args=self._arguments,
                 compute=strategy,
                 num_cpus=crew.cores,
                 num_gpus=crew.gpus or None,
                 # A worker starts anew where there is room; what it had is not waited for, as there may be none.
                 max_restarts=-1,
                 max_task_retries=0,
+                ray_remote_args_fn=Places(crew) if crew.bound else None,
             )
+
+
+class Places:
+    """Tells Ray Data where each next worker is to start: elsewhere only if that node is dead.
+
+    Args:
+        crew: the workers.
+    """
+
+    def __init__(self, crew: Crew) -> None:
+        self._nodes = crew.places
+        self._given = 0
+
+    def __call__(self) -> dict[str, Any]:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        node = self._nodes[self._given % len(self._nodes)]
+        self._given += 1
+        return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node.node_id, soft=True)}

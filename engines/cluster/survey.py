@@ -15,13 +15,13 @@ class Node:
     """A machine, or part of one, as Ray counts it.
 
     Attributes:
-        number: its ID.
+        node_id: as Ray has it.
         address: for people.
         cores: that tasks may take.
         gpus: likewise.
     """
 
-    number: str
+    node_id: str
     address: str
     cores: int
     gpus: int
@@ -36,15 +36,23 @@ class Crew:
         cores: of each.
         gpus: of each.
         nodes: that have room for one.
+        bound: whether workers are to start on these nodes, where they can, rather than anywhere.
     """
 
     workers: int
     cores: int
     gpus: int
     nodes: tuple[Node, ...]
+    bound: bool = False
+
+    @property
+    def places(self) -> tuple[Node, ...]:
+        """Each node as often as it has room, in turns."""
+        room = {node: _room(node, self.cores, on_gpus=bool(self.gpus)) for node in self.nodes}
+        return tuple(node for turn in range(max(room.values(), default=0)) for node in self.nodes if turn < room[node])
 
 
-def survey(ray: Any) -> list[Node]:
+def alive_nodes(ray: Any) -> list[Node]:
     """The nodes that are alive, by address.
 
     Args:
@@ -52,7 +60,7 @@ def survey(ray: Any) -> list[Node]:
     """
     nodes = [
         Node(
-            number=found["NodeID"],
+            node_id=found["NodeID"],
             address=found["NodeManagerAddress"],
             cores=int(found["Resources"].get("CPU", 0)),
             gpus=int(found["Resources"].get("GPU", 0)),
@@ -60,7 +68,7 @@ def survey(ray: Any) -> list[Node]:
         for found in ray.nodes()
         if found["Alive"]
     ]
-    return sorted(nodes, key=lambda node: (node.address, node.number))
+    return sorted(nodes, key=lambda node: (node.address, node.node_id))
 
 
 def crew_of(nodes: Sequence[Node], cores: int | None, *, on_gpus: bool) -> Crew:
@@ -75,13 +83,15 @@ def crew_of(nodes: Sequence[Node], cores: int | None, *, on_gpus: bool) -> Crew:
         UsageError: no node has so many cores.
         EngineError: no node has what a worker needs at all.
     """
-    fitting = [node for node in nodes if (node.gpus if on_gpus else node.cores) > 0]
+    fitting = [node for node in nodes if node.cores > 0 and (node.gpus > 0 or not on_gpus)]
     if not fitting:
-        need = "GPUs" if on_gpus else "cores"
+        need = "GPUs and cores" if on_gpus else "cores"
         raise EngineError(f"none of the cluster's {len(nodes)} nodes has {need}: start a node with 'ray start'")
     most = max(node.cores for node in fitting)
     if cores is not None and cores > most:
-        raise UsageError(f"--ray-cores {cores} is more than any node of the cluster has: at most {most}")
+        kind = "any node with a GPU" if on_gpus else "any node of the cluster"
+        remedy = "; leave it out, or name an engine of the CPU with --engine" if on_gpus else ""
+        raise UsageError(f"--ray-cores {cores} is more than {kind} has: at most {most}{remedy}")
     if cores is None:
         cores = min(USUAL_CORES, min(node.cores for node in fitting))
         if on_gpus:
@@ -96,5 +106,5 @@ def crew_of(nodes: Sequence[Node], cores: int | None, *, on_gpus: bool) -> Crew:
 
 
 def _room(node: Node, cores: int, *, on_gpus: bool) -> int:
-    by_cores = node.cores // cores if cores else node.gpus
+    by_cores = node.cores // cores
     return min(by_cores, node.gpus) if on_gpus else by_cores

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,20 +15,21 @@ from efdn.errors import EngineError
 from efdn.files import part_beside
 from engines.batch.sources import Sources
 from engines.batch.targets import Existing
-from engines.batch.work import Report
+from engines.batch.work import Finished, Report
 from engines.cluster.chunks import absolute
 from engines.cluster.connect import connected
 from engines.cluster.described import DescribedEngine
+from engines.cluster.line import safely
 from engines.cluster.options import ClusterOptions, WorkerOptions
 from engines.cluster.probe import Survey, look_everywhere, question_of
 from engines.cluster.run import run_on_cluster
 from engines.cluster.summary import ClusterSummary
-from engines.cluster.survey import Crew, crew_of, survey
+from engines.cluster.survey import Crew, alive_nodes, crew_of
 from engines.inference.run import Naming, plan_files
 from engines.inference.wanted import Wanted
 
-ON_CPUS = ("onnxruntime-cpu", "openvino", "bicubic")
-"""Engines that leave a GPU alone."""
+NEVER_ON_GPUS = ("onnxruntime-cpu", "openvino")
+"""Engines that need no look at nodes with GPUs; of the others, the nodes tell where they run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,7 @@ def upscale_on_cluster(
     options: ClusterOptions,
     show: Show,
 ) -> ClusterSummary:
-    """Connects, looks at every node, plans, and does the work.
+    """Connects, looks at every node, plans, and does the work. Where nothing was found, there is no need of a cluster.
 
     Args:
         request: what is to be done.
@@ -97,6 +99,8 @@ def upscale_on_cluster(
     Raises:
         EfdnError: see `connected`, `look_everywhere` and `plan_files`.
     """
+    if not request.sources.found:
+        return _nothing_found(request, show)
     if options.model is not None:
         options = replace(options, model=absolute(options.model))
     mark = secrets.token_hex(4)
@@ -120,19 +124,39 @@ def upscale_on_cluster(
         return summary
 
 
+def _nothing_found(request: Request, show: Show) -> ClusterSummary:
+    """Tells what is wrong with each of the names."""
+    outcomes = request.sources.outcomes
+    with show.events(len(outcomes)) as report:
+        for outcome in outcomes:
+            report(Finished(outcome=outcome))
+    summary = ClusterSummary(outcomes=outcomes, seconds=0.0, workers=0, nodes=0, rounds=0)
+    show.summary(summary)
+    return summary
+
+
 def _look(ray: Any, request: Request, options: ClusterOptions, mark: str) -> Ready:
     """On GPUs where there are any and the engine makes use of them, else on cores."""
-    nodes = survey(ray)
-    wishes = [False] if options.engine in ON_CPUS or not any(node.gpus for node in nodes) else [True, False]
+    nodes = safely(lambda: alive_nodes(ray))
     first = absolute(request.sources.found[0].path)
     folder = absolute(request.output) if request.output is not None else first.parent
+    wishes = (True, False) if any(node.gpus for node in nodes) and options.engine not in NEVER_ON_GPUS else (False,)
+    warnings: tuple[str, ...] = ()
     with _token(folder, mark) as token:
         for on_gpus in wishes:
-            crew = crew_of(nodes, options.cores, on_gpus=on_gpus)
-            seen = look_everywhere(ray, crew, question_of(options, crew, first, token))
-            if not on_gpus or seen.facts.name not in ON_CPUS:
-                return Ready(engine=DescribedEngine(seen.facts), survey=seen, crew=crew)
-    raise EngineError("no node of the cluster can work: this is a mistake of efdn")
+            try:
+                crew = crew_of(nodes, options.cores, on_gpus=on_gpus)
+            except EngineError as error:
+                if not on_gpus:
+                    raise
+                warnings = (f"the cluster's GPUs are left idle: {error}",)
+                continue
+            question = question_of(options, crew, first, token)
+            seen = safely(partial(look_everywhere, ray, crew, question))
+            if seen.on_device or not on_gpus:
+                break
+    survey = replace(seen, warnings=warnings + seen.warnings)
+    return Ready(engine=DescribedEngine(seen.facts), survey=survey, crew=crew)
 
 
 @contextmanager

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from efdn.errors import EngineError
@@ -12,14 +15,18 @@ from engines.batch.targets import Plan
 from engines.batch.work import Concurrency, Event, Finished, Progress, Started
 from engines.cluster.chunks import Chunk, unpacked
 from engines.cluster.facts import difference, facts_of, open_as_asked
-from engines.cluster.notes import Begins, Ended, GoesOn, Note, Over
+from engines.cluster.journal import Turn
+from engines.cluster.notes import ChunkEnded, Heartbeat, Note, PictureBegun, PictureOver, PictureProgress
 from engines.cluster.options import WorkerOptions
 from engines.inference.run import run_files
 from engines.protocol import Engine
 
 PROGRESS_EVERY_S = 0.5
-REFUSAL_S = 2.0
-"""For which a worker that has no engine sits on a chunk: others are to get the next ones."""
+HEARTBEAT_EVERY_S = 20.0
+"""While a chunk is at work: to open an engine, or one tile, may take minutes."""
+
+KEEP_S = 1.0
+"""Between looks at whether the round is over, of a worker that has no engine."""
 
 CHUNK, NUMBER = "chunk", "number"
 """Columns of what comes in and what goes out."""
@@ -31,15 +38,18 @@ class Worker:
     Args:
         options: of the run.
         journal: the actor that takes notes.
+        number: of the round.
     """
 
-    def __init__(self, options: WorkerOptions, journal: Any) -> None:
+    def __init__(self, options: WorkerOptions, journal: Any, number: int) -> None:
         import ray
 
         self._options, self._journal = options, journal
-        self._node = ray.get_runtime_context().get_node_id()
+        here = ray.get_runtime_context()
+        self._node, self._actor = here.get_node_id(), here.get_actor_id()
         self._engine: Engine | None = None
         mark_parts(options.mark)
+        ray.get(journal.join.remote(number, here.current_actor))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Does the chunks of a block, which is one; the answer holds nothing that the journal has not."""
@@ -50,19 +60,31 @@ class Worker:
     def _do(self, chunk: Chunk) -> None:
         import ray
 
-        if not ray.get(self._journal.begin.remote(chunk.number, self._node)):
+        turn = ray.get(self._journal.begin.remote(chunk.number, self._actor, self._node))
+        if turn is Turn.KEEP:
+            self._keep()
+        if turn is not Turn.DO:
             return
-        problem = None
-        try:
-            engine = self._opened()
-        except Exception as error:
-            problem = f"no engine on node {self._node[:8]}: {explain(error).reason}"
-            time.sleep(REFUSAL_S)
-        else:
-            jobs = Concurrency(jobs=self._options.cluster.jobs)
-            run_files(Plan(tasks=chunk.tasks), engine, self._options.wanted, jobs, Reporter(chunk, self._journal))
-        # Once this is answered, so is all before it.
-        ray.get(self._journal.add.remote([Ended(chunk=chunk.number, problem=problem)]))
+        with heartbeat(self._journal):
+            try:
+                engine = self._opened()
+            except Exception as error:
+                problem = f"no engine on node {self._node[:8]}: {explain(error).reason}"
+            else:
+                jobs = Concurrency(jobs=self._options.cluster.jobs)
+                run_files(Plan(tasks=chunk.tasks), engine, self._options.wanted, jobs, Reporter(chunk, self._journal))
+                # Once this is answered, so is all before it.
+                ray.get(self._journal.add.remote([ChunkEnded(chunk=chunk.number)]))
+                return
+        ray.get(self._journal.refuse.remote(chunk.number, self._node, problem))
+        self._keep()
+
+    def _keep(self) -> None:
+        """Sits on a chunk until the round is over: given back, others would follow that are better done elsewhere."""
+        import ray
+
+        while not ray.get(self._journal.add.remote([])):
+            time.sleep(KEEP_S)
 
     def _opened(self) -> Engine:
         if self._engine is None:
@@ -73,6 +95,22 @@ class Worker:
                 raise EngineError(f"{differs}: install the same on every node")
             self._engine = choice.engine
         return self._engine
+
+
+@contextmanager
+def heartbeat(journal: Any) -> Iterator[None]:
+    """Tells the driver now and then that this process is there, while the body runs."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(HEARTBEAT_EVERY_S):
+            journal.add.remote([Heartbeat()])
+
+    threading.Thread(target=beat, name="efdn-heartbeat", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 class Reporter:
@@ -97,13 +135,13 @@ class Reporter:
             KeyboardInterrupt: the end was asked for; once, and not on an outcome, which would be lost.
         """
         if isinstance(event, Finished):
-            self._tell(Over(index=self._indexes[event.outcome.source], outcome=event.outcome))
+            self._tell(PictureOver(index=self._indexes[event.outcome.source], outcome=event.outcome))
             return
         index = self._indexes[event.task.source.path]
         if isinstance(event, Started):
-            self._tell(Begins(index=index))
+            self._tell(PictureBegun(index=index))
         elif isinstance(event, Progress) and time.monotonic() - self._told >= PROGRESS_EVERY_S:
-            self._tell(GoesOn(index=index, share=event.share, detail=event.detail))
+            self._tell(PictureProgress(index=index, share=event.share, detail=event.detail))
         self._check()
 
     def _tell(self, note: Note) -> None:
