@@ -13,11 +13,14 @@ from cli.export_options import Weights, require_export_extra
 from cli.export_text import show_artefact, show_line
 from cli.options import parse_shape
 from cli.progress import notify
+from efdn.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from export.triton.repository import ServedModel
 
 NO_WARM_UP = "none"
+
+CLIENT_PACKAGES = 'pip install "tritonclient[grpc]" pillow'
 
 IMAGE = "nvcr.io/nvidia/tritonserver:YY.MM-py3"
 """Of which month is the user's to say: an engine runs only where TensorRT has the version that built it."""
@@ -67,6 +70,8 @@ def triton(
     ] = False,
 ) -> None:
     """Write a model repository: 8-bit pictures in and out, ONNX verified, for Triton Inference Server."""
+    if gpu and threads is not None:
+        raise UsageError("--threads is for instances on the CPU, and --gpu asks for none: leave out one of them")
     texts = warm_up or ["256x256"]
     sides = () if texts == [NO_WARM_UP] else tuple(dict.fromkeys(parse_shape(text, "--warm-up") for text in texts))
     require_export_extra()
@@ -75,15 +80,18 @@ def triton(
     from export.triton.model_config import Kind
     from export.triton.repository import RepositoryOptions, export_repository
 
-    options = RepositoryOptions(
-        name=name,
-        precision=Precision.FP16 if fp16 else Precision.FP32,
-        max_batch=max_batch,
-        kind=Kind.AUTO if gpu is None else Kind.GPU if gpu else Kind.CPU,
-        instances=instances,
-        threads=threads,
-        warm_ups=sides,
-    )
+    try:
+        options = RepositoryOptions(
+            name=name,
+            precision=Precision.FP16 if fp16 else Precision.FP32,
+            max_batch=max_batch,
+            kind=Kind.AUTO if gpu is None else Kind.GPU if gpu else Kind.CPU,
+            instances=instances,
+            threads=threads,
+            warm_ups=sides,
+        )
+    except ConfigError as error:  # Of the user's, as they come from the command line.
+        raise UsageError(str(error)) from error
     models = export_repository(
         folder, weights or DEFAULT_WEIGHTS, options=options, engine=engine, overwrite=overwrite, notify=notify
     )
@@ -108,5 +116,7 @@ def _show(folder: Path, models: tuple[ServedModel, ...]) -> None:
     ports = "-p 127.0.0.1:8000:8000 -p 127.0.0.1:8001:8001"
     typer.echo(
         f"next: docker run --rm{on_gpus} {ports} -v {volume} {IMAGE} tritonserver --model-repository=/models\n"
-        f"then: python examples/triton_client.py photo.png photo_x4.png --model {models[-1].config.name}"
+        f"then: python examples/triton_client.py photo.png photo_x4.png --model {models[-1].config.name}\n"
+        "YY.MM is the month of a release of Triton, such as 25.06; "
+        f"the client is in efdn's source folder and needs {CLIENT_PACKAGES}"
     )

@@ -79,7 +79,9 @@ MaxPixels = Annotated[
 Ray = Annotated[
     Optional[str],
     typer.Option(
-        "--ray", metavar="[ADDRESS]", help="On a Ray cluster: HOST:PORT, auto or local; what is found if not given."
+        "--ray",
+        metavar="[ADDRESS]",
+        help="On a Ray cluster: HOST:PORT, local for a new one; auto, if not given, for any that runs here.",
     ),
 ]
 RayCores = Annotated[

@@ -36,7 +36,7 @@ class Words(Show):
         if self._quiet:
             return
         show_engine(Choice(engine=ready.engine, passed_over=ready.survey.facts.passed_over))
-        print(crew_line(ready.crew, own=ready.own), file=sys.stderr, flush=True)
+        print(crew_line(ready.crew, ready.address), file=sys.stderr, flush=True)
         for warning in ready.survey.warnings:
             tell(f"warning: {warning}")
 

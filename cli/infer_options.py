@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,22 +214,29 @@ def folder_of_results(output: Optional[Path]) -> tuple[Path, ...]:
 
 
 def fill_in_ray(arguments: list[str]) -> list[str]:
-    """Puts "auto" behind a `--ray` that has no address: the word behind it is a picture or folder then."""
+    """Puts "auto" behind a `--ray` that has no address: the word behind it is a picture or folder then.
+
+    A word that is neither is left to be an address, so that it is refused before any work: a misspelt one must not
+    send pictures to another cluster.
+    """
     result: list[str] = []
     for index, argument in enumerate(arguments):
         if argument == "--":
             return result + arguments[index:]
         result.append(argument)
         following = arguments[index + 1] if index + 1 < len(arguments) else ""
-        if argument == RAY and not _is_address(following):
+        if argument == RAY and (following.startswith("-") or not following or _is_source(following)):
             result.append(ANY_CLUSTER)
     return result
 
 
-def _is_address(word: str) -> bool:
-    if word in (ANY_CLUSTER, OWN_CLUSTER) or "://" in word:
+def _is_source(word: str) -> bool:
+    """Whether it names a picture or folder, or is a pattern; "auto" and "local" are words of `--ray`."""
+    if word in (ANY_CLUSTER, OWN_CLUSTER):
+        return False
+    if os.path.lexists(word):
         return True
-    return re.fullmatch(r"[^/\\]+:[0-9]+", word) is not None and not Path(word).exists()
+    return re.search(r"[*?[]", word) is not None and re.fullmatch(r"\[.*\]:[0-9]+", word) is None
 
 
 def check_run(options: InferOptions) -> None:

@@ -129,6 +129,8 @@ def read_sidecar(artefact: Path) -> Sidecar:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if not artefact.exists():
+            raise ArtefactError(f"no file {artefact}: expected one that efdn-export has written") from None
         raise ArtefactError(
             f"no {path.name} beside {artefact}: it says what the file was built for; "
             "copy it along, or build anew with efdn-export"

@@ -10,9 +10,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
-import tritonclient.grpc as triton
-from PIL import Image, ImageOps
+try:
+    import numpy as np
+    import tritonclient.grpc as triton
+    from PIL import Image, ImageOps
+except ImportError as error:
+    raise SystemExit(f'{error}: pip install "tritonclient[grpc]" pillow') from error
 
 PAD = 8
 """Pixels by which pictures are mirrored outwards: the network is off in its last ones."""
@@ -36,9 +39,11 @@ def main() -> None:
         result = upscale(pixels, wanted.url, wanted.model, wanted.pad, wanted.timeout)
         Image.fromarray(result).save(wanted.output, icc_profile=profile, quality=95)
     except triton.InferenceServerException as error:
-        raise SystemExit(f"{wanted.url}: {error.message()}") from error
+        raise SystemExit(
+            f"{wanted.url}: {error.message()}; expected the gRPC port of Triton (8001, not 8000) and a model it has"
+        ) from error
     except OSError as error:
-        raise SystemExit(str(error)) from error
+        raise SystemExit(f"{error}: expected a picture that Pillow reads, and a place to write to") from error
 
 
 def read_picture(path: Path, max_pixels: int) -> tuple[np.ndarray, bytes | None]:

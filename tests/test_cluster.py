@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 BESIDES = (
     "looking for a cluster (",
     "engine: ",
-    "cluster: ",
+    "cluster at ",
     "efdn-infer: ",
 )
 """What lines on stderr begin with; all others would be Ray's."""

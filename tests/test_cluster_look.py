@@ -83,6 +83,10 @@ def test_nodes_that_would_give_other_results_are_refused() -> None:
     scaled = Seen(host="B", facts=replace(facts, model=replace(facts.model, scale=3)))
     with pytest.raises(EngineError, match=rf"has the model {facts.model.name} with a scale of 3 rather than \d on"):
         compared([same[0], (node("b", 1), scaled)])
+    gone = compared([same[0], (node("b", 1), Seen(host="b", gone=True))])
+    assert (gone.facts, gone.warnings) == (facts, (f"node {node('b', 1).address} is gone: it is left out",))
+    with pytest.raises(EngineError, match="no node of the cluster answered"):
+        compared([(node("b", 1), Seen(host="b", gone=True))])
     broken = Seen(host="B", problem="no engine can run here")
     with pytest.raises(EngineError, match=r"node b \(B\) cannot take part: no engine can run here"):
         compared([same[0], (node("b", 1), broken)])

@@ -262,8 +262,5 @@ def test_the_summary_speaks_of_workers_rather_than_of_one_engine() -> None:
     assert summary.to_json()["workers"] == 2
     assert cluster_summary_line(summary) == "1 upscaled in 4.0 s (2 workers, their engines busy 75%)"
     crew = Crew(workers=2, cores=1, gpus=0, nodes=(node("a", 2),))
-    assert crew_line(crew, own=False) == "cluster: 2 workers of 1 core on 1 node"
-    assert (
-        crew_line(replace(crew, gpus=1), own=True)
-        == "cluster: 2 workers of 1 GPU on this machine, started for this run"
-    )
+    assert crew_line(crew, "10.0.0.1:6379") == "cluster at 10.0.0.1:6379: 2 workers of 1 core on 1 node"
+    assert crew_line(replace(crew, gpus=1), None) == "cluster started here for this run: 2 workers of 1 GPU on 1 node"

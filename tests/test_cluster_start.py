@@ -44,12 +44,17 @@ def infer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         (["--ray", "ray://head:10001", "photos"], ["--ray", "ray://head:10001", "photos"]),
         (["--ray", "C:\\photos"], ["--ray", "auto", "C:\\photos"]),
         (["--ray", "photos/12:30"], ["--ray", "auto", "photos/12:30"]),
+        (["--ray", "*.png"], ["--ray", "auto", "*.png"]),
+        (["--ray", "misspelt", "photos"], ["--ray", "misspelt", "photos"]),
+        (["--ray", "-"], ["--ray", "auto", "-"]),
         (["--ray=head:6379", "photos"], ["--ray=head:6379", "photos"]),
         (["a.png", "--", "--ray"], ["a.png", "--", "--ray"]),
         (["a.png"], ["a.png"]),
     ],
 )
 def test_a_ray_without_an_address_takes_no_picture_for_one(given: list[str], filled: list[str]) -> None:
+    for name in ("photos", "photos/12:30", "C:\\photos"):
+        Path(name).mkdir()
     assert fill_in_ray(given) == filled
 
 
@@ -65,6 +70,7 @@ def test_options_that_do_not_go_with_a_cluster_are_refused(infer: Infer) -> None
         (["--ray", "auto", "--verify-tiles"], "--verify-tiles measures the engine of this machine"),
         (["--ray", "auto", "--engine", "all"], "--engine all compares the engines of this machine"),
         (["--ray", "head:65536"], "--ray takes HOST:PORT, auto or local, got 'head:65536'"),
+        (["--ray", "misspelt"], "--ray takes HOST:PORT, auto or local, got 'misspelt'"),
     ):
         said = infer("a.png", *line)
         assert said.code == 2

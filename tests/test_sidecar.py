@@ -59,6 +59,9 @@ def test_round_trip(changes: dict[str, Any]) -> None:
 
 
 def test_a_missing_sidecar_is_explained() -> None:
+    with pytest.raises(ArtefactError, match=r"no file model\.engine: expected one that efdn-export has written"):
+        read_sidecar(Path("model.engine"))
+    Path("model.engine").touch()
     with pytest.raises(ArtefactError, match=r"no model\.engine\.json beside"):
         read_sidecar(ARTEFACT)
 

@@ -159,7 +159,7 @@ def test_an_engine_that_triton_could_not_serve_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--max-batch", 0), "a batch has at most 1 to 64 pictures, got 0"),
+        (("--max-batch", 0), "the largest batch must be 1 to 64 pictures, got 0"),
         (("--instances", 0), "instances must be 1 to 1024, got 0"),
         (("--threads", 0), "threads must be 1 to 1024, got 0"),
         (("--warm-up", "8x8"), "shapes must be at least 13x13, got 8x8"),

@@ -60,7 +60,9 @@ def check_address(address: str, name: str) -> None:
         )
     found = re.fullmatch(r"[^\s/\\]+:([0-9]{1,5})", address)
     if found is None or not 0 < int(found[1]) <= MOST_PORT:
-        raise UsageError(f"{expected} {address!r}: give the address that 'ray start --head' told")
+        raise UsageError(
+            f"{expected} {address!r}: give the address that 'ray start --head' told, or a picture or folder that exists"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

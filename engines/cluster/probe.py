@@ -49,11 +49,13 @@ class Seen:
         host: its name.
         facts: of its engine; None if there is none.
         problem: why it cannot take part; None if it can.
+        gone: whether it died before it could be asked, which a cluster notices some seconds late.
     """
 
     host: str
     facts: Facts | None = None
     problem: str | None = None
+    gone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +123,11 @@ def compared(seen: Sequence[tuple[Node, Seen]], warnings: tuple[str, ...] = ()) 
     others = []
     for node, answer in sorted(seen, key=lambda one: (one[0].address, one[0].node_id)):
         place = f"node {node.address} ({answer.host})"
-        if answer.facts is None:
+        if answer.gone:
+            warnings += (f"node {node.address} is gone: it is left out",)
+        elif answer.facts is None:
             raise EngineError(f"{place} cannot take part: {answer.problem}")
-        if facts is None:
+        elif facts is None:
             facts, first = answer.facts, place
         elif (differs := difference(facts, answer.facts)) is not None:
             raise EngineError(f"{place} has {differs} on {first}: install the same on every node")
@@ -168,6 +172,8 @@ def _files_problem(question: Look) -> str | None:
 def _answer(ray: Any, answer: Any, node: Node) -> Seen:
     try:
         found = ray.get(answer)
+    except (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError):
+        return Seen(host=node.address, gone=True)
     except Exception as error:
         words = " ".join(str(error).split())
         if "ModuleNotFoundError" in words or "No module named" in words:

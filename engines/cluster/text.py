@@ -7,11 +7,16 @@ from engines.cluster.summary import ClusterSummary
 from engines.cluster.survey import Crew
 
 
-def crew_line(crew: Crew, *, own: bool) -> str:
-    """Such as "cluster: 4 workers of 4 cores on 2 nodes"."""
+def crew_line(crew: Crew, address: str | None) -> str:
+    """Such as "cluster at 10.0.0.1:6379: 4 workers of 4 cores on 2 nodes".
+
+    Args:
+        crew: its workers.
+        address: of its head; None where it was started here for this run.
+    """
     size = "1 GPU" if crew.gpus else _counted(crew.cores, "core")
-    nodes = "this machine, started for this run" if own else _counted(len(crew.nodes), "node")
-    return f"cluster: {_counted(crew.workers, 'worker')} of {size} on {nodes}"
+    where = "started here for this run" if address is None else f"at {address}"
+    return f"cluster {where}: {_counted(crew.workers, 'worker')} of {size} on {_counted(len(crew.nodes), 'node')}"
 
 
 def cluster_summary_line(summary: ClusterSummary) -> str:

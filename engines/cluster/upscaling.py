@@ -59,13 +59,13 @@ class Ready:
         engine: that the plan is made with.
         survey: of the nodes.
         crew: the workers.
-        own: whether it was started here for this run.
+        address: of its head; None where it was started here for this run.
     """
 
     engine: DescribedEngine
     survey: Survey
     crew: Crew
-    own: bool = False
+    address: str | None = None
 
 
 class Show(Protocol):
@@ -105,7 +105,8 @@ def upscale_on_cluster(
         options = replace(options, model=absolute(options.model))
     mark = secrets.token_hex(4)
     with connected(options.address) as (ray, own):
-        ready = replace(_look(ray, request, options, mark), own=own)
+        address = None if own else str(ray.get_runtime_context().gcs_address)
+        ready = replace(_look(ray, request, options, mark), address=address)
         show.ready(ready)
         scale = ready.engine.model.scale
         naming = Naming(output=request.output, suffix=request.suffix(scale), existing=request.existing)

@@ -58,7 +58,7 @@ class RepositoryOptions:
         if self.precision is Precision.BF16:
             raise ConfigError("a model repository holds fp32 or fp16: ONNX Runtime runs no bf16 on the CPU")
         if not 1 <= self.max_batch <= LARGEST_BATCH:
-            raise ConfigError(f"a batch has at most 1 to {LARGEST_BATCH} pictures, got {self.max_batch}")
+            raise ConfigError(f"the largest batch must be 1 to {LARGEST_BATCH} pictures, got {self.max_batch}")
         for name, count in (("instances", self.instances), ("threads", self.threads)):
             if count is not None and not 1 <= count <= LARGEST_COUNT:
                 raise ConfigError(f"{name} must be 1 to {LARGEST_COUNT}, got {count}")
