@@ -21,7 +21,8 @@ def crew_line(crew: Crew, address: str | None) -> str:
 
 def cluster_summary_line(summary: ClusterSummary) -> str:
     """The run in one line, such as "98 upscaled, 1 failed in 12.3 s (2 workers, their engines busy 71%)"."""
-    busy = f" ({_counted(summary.workers, 'worker')}, their engines busy {summary.busy_share:.0%})"
+    engines = "its engine" if summary.workers == 1 else "their engines"
+    busy = f" ({_counted(summary.workers, 'worker')}, {engines} busy {summary.busy_share:.0%})"
     return counts_text(summary) + (busy if summary.stages.infer_s > 0 else "")
 
 
