@@ -58,10 +58,18 @@ class Voice:
         warning = f"{host} is reached by other machines, and there is no authentication: put a proxy before it that has"
         _say(json.dumps({"warning": warning}) if self._json else f"{PROGRAM}: warning: {warning}")
 
+    def finishing(self, count: int) -> None:
+        """Says that the end was asked for, and what comes before it."""
+        if self._quiet:
+            return
+        pictures = "1 picture" if count == 1 else f"{count} pictures"
+        text = f"{PROGRAM}: finishing {pictures}; Ctrl-C again stops at once"
+        _say(json.dumps({"finishing": count}) if self._json else text)
+
     def ended(self) -> None:
         """Says that the server has ended."""
-        if not self._quiet and not self._json:
-            _say(f"{PROGRAM}: ended")
+        if not self._quiet:
+            _say(json.dumps({"ended": True}) if self._json else f"{PROGRAM}: ended")
 
 
 def request_line(notes: Notes) -> str:

@@ -70,7 +70,7 @@ def tabs(browser: Browser) -> Iterator[Page]:
 @contextmanager
 def visited(tab: Page, address: str) -> Iterator[Visit]:
     """The page, opened anew; in the end it has caused no errors and asked no other host."""
-    tab.set_default_timeout(15_000)
+    tab.set_default_timeout(60_000)
     guest = Visit(page=tab, address=address)
     guest.open()
     yield guest

@@ -70,8 +70,8 @@ def test_another_engine_runs_on_the_same_picture_and_is_listed_beside_the_first(
 def test_an_engine_that_cannot_run_is_not_to_be_chosen_and_says_why(guest: Visit) -> None:
     with_more_engines(guest)
     assert guest.page.locator("#engine option[value=broken]").is_disabled()
-    guest.page.click("summary")
-    assert "broken no such card: buy one" in guest.text("#closed")
+    guest.page.click("#missing summary")
+    assert "broken: no such card: buy one" in guest.text("#closed")
 
 
 def test_settings_reach_the_server_and_outlast_a_run(guest: Visit) -> None:
@@ -109,7 +109,7 @@ def test_cancelling_ends_the_request_and_leaves_the_page_ready(guest: Visit) -> 
     guest.drop(PICTURE)
     guest.page.wait_for_selector("#before-label:text-is('bicubic')")
     guest.page.click("#cancel")
-    guest.page.wait_for_selector("body[data-mode=start]")
+    guest.page.wait_for_selector("body[data-mode=stopped]")
     assert guest.text("#notice") == "Cancelled."
     assert len([url for url in ended if "engine=onnxruntime" in url]) == 1
     guest.page.unroute(EFDN)

@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
-from cli.serve import entry
+from cli.serve import entry, parse_amount, serve, writable
+from efdn.errors import OutputError
+from engines.serving.options import MAX_PIXELS, MAX_WHOLE_PIXELS, ServeOptions
 from tests.serve_pictures import png
 from tests.serve_samples import CLIENT, SOON_S, Running, eventually, in_thread, servers
 
@@ -52,8 +55,11 @@ def test_a_second_signal_ends_it_at_once_even_while_a_picture_is_encoded(tmp_pat
         url = process.stderr.readline().split()[1]
         answer = in_thread(lambda: CLIENT.post(url + target, content=png(1000, 1000), headers=IMAGE).status_code)
         eventually(lambda: CLIENT.get(f"{url}progress/{KNOWN}").json().get("phase") == "writing")
-        began = time.monotonic()
         process.send_signal(signal.SIGTERM)
+        assert next(line for line in process.stderr if "/progress/" not in line) == (
+            "efdn-serve: finishing 1 picture; Ctrl-C again stops at once\n"
+        )
+        began = time.monotonic()
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
         assert process.wait(SOON_S) == 0
@@ -68,11 +74,15 @@ def test_a_second_signal_ends_it_at_once_even_while_a_picture_is_encoded(tmp_pat
     ("options", "code", "says"),
     [
         (["--max-bytes", "many"], 2, "such as 64M"),
-        (["--jobs", "0"], 2, "jobs must be at least 1"),
-        (["--port", "99999"], 2, "port must be 0 to 65535"),
-        (["--timeout", "0"], 2, "seconds must be above 0"),
+        (["--max-pixels", "many"], 2, "--max-pixels takes a number of pixels such as 16M"),
+        (["--max-whole-pixels", "0"], 2, "--max-whole-pixels must be at least 1"),
+        (["--jobs", "0"], 2, "--jobs must be at least 1"),
+        (["--port", "99999"], 2, "--port must be 0 to 65535"),
+        (["--timeout", "0"], 2, "--timeout must be above 0"),
+        (["--grace", "0"], 2, "--grace must be above 0"),
+        (["--temp", "/no/such/folder"], 2, "--temp takes a folder that is there, got "),
         (["--engine", "none"], 2, "no engine 'none'"),
-        (["--host", "not.an.address.invalid"], 1, "no address"),
+        (["--host", "not.an.address.invalid"], 1, "such as 127.0.0.1"),
         (["--port", "TAKEN"], 1, "choose another --port"),
     ],
 )
@@ -90,3 +100,20 @@ def test_what_cannot_be_served_is_said_in_one_line(
         entry()
     err = capsys.readouterr().err
     assert (caught.value.code, len(err.splitlines()), says in err) == (code, 1, True), err
+    assert "Errno" not in err
+
+
+def test_the_limits_that_the_help_shows_are_those_of_the_server() -> None:
+    shown = parse_amount("--max-pixels", "16M", 1000), parse_amount("--max-whole-pixels", "40M", 1000)
+    assert shown == (MAX_PIXELS, MAX_WHOLE_PIXELS)
+    assert parse_amount("--max-bytes", "64M", 1024) == ServeOptions().max_bytes
+    texts = {name: parameter.default for name, parameter in signature(serve).parameters.items()}
+    assert (texts["max_pixels"], texts["max_whole_pixels"], texts["max_bytes"]) == ("16M", "40M", "64M")
+    assert texts["timeout"] == ServeOptions().seconds
+    assert texts["grace"] == ServeOptions().grace_seconds
+
+
+def test_a_folder_that_takes_no_files_is_named_by_its_option(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"--temp .* takes no files: no space left") as caught, writable(tmp_path):
+        raise OSError(28, "No space left", str(tmp_path / "efdn-serve-x"))
+    assert "efdn-serve-x" not in str(caught.value)

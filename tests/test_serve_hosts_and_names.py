@@ -25,7 +25,10 @@ def test_nothing_else_is_served(server: Running, path: str, status: int) -> None
 def test_other_methods_are_refused_as_json(server: Running) -> None:
     answer = server.get("/upscale")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
-    assert "POST" not in said(answer)
+    assert said(answer) == (
+        "/upscale does not take GET: send the picture with POST: "
+        "curl -f -T photo.png -X POST .../upscale -o photo_x4.png"
+    )
 
 
 @pytest.mark.parametrize("path", ["/health", "/nope", "/upscale", "/metrics"])
@@ -58,7 +61,12 @@ def test_only_own_names_and_addresses_are_allowed_as_host(host: str, allowed: bo
 
 
 def test_other_hosts_and_other_sites_are_refused(server: Running) -> None:
-    assert server.get("/health", headers={"Host": "evil.example"}).status_code == 421
+    answer = server.get("/health", headers={"Host": "evil.example:8000"})
+    assert (answer.status_code, said(answer)) == (
+        421,
+        "this server does not answer to evil.example:8000: start it with --allow-host evil.example, "
+        "or ask for localhost",
+    )
     assert server.post(png(), {"Sec-Fetch-Site": "cross-site"}).status_code == 403
     assert server.post(png(), {"Origin": "http://evil.example"}).status_code == 403
     assert server.post(png(), {"Origin": "null"}).status_code == 403
@@ -90,6 +98,10 @@ def test_other_hosts_and_other_sites_are_refused(server: Running) -> None:
 )
 def test_only_the_harmless_part_of_a_name_is_used(name: str, stem: str) -> None:
     assert safe_stem(name) == stem
+
+
+def test_a_picture_without_a_name_is_saved_under_one_without_a_space(server: Running) -> None:
+    assert 'filename="picture_x2.png"' in server.post(png()).headers["Content-Disposition"]
 
 
 def test_names_go_back_in_ascii_and_in_utf8() -> None:

@@ -28,7 +28,7 @@ def test_engines_lists_what_can_be_asked_for(server: Running) -> None:
     assert states["fake"]["state"] == states["bicubic"]["state"] == "open"
     assert states["tensorrt"]["state"] == "unavailable"
     assert "efdn-export trt" in states["tensorrt"]["reason"]
-    assert content["limits"] == {"bytes": 64 << 20, "pixels": 16_000_000, "seconds": 300.0}
+    assert content["limits"] == {"bytes": 64 << 20, "pixels": 16_000_000, "seconds": 1800.0}
     assert {"ending": "png", "name": "PNG", "type": "image/png", "lossy": False, "qualities": None} in content[
         "formats"
     ]
@@ -102,6 +102,7 @@ def test_engines_whose_packages_are_missing_are_unavailable_without_a_try() -> N
     pool = EnginePool(None, "auto", lambda *_: Choice(engine=FakeEngine()), lambda package: package != "torch")
     states = {state.name: state for state in pool.states()}
     assert (states["pytorch"].state, states["openvino"].state) == ("unavailable", "closed")
+    assert str(states["pytorch"].reason).startswith("it needs torch")
     assert 'pip install ".[export]"' in str(states["pytorch"].reason)
 
 
@@ -155,6 +156,15 @@ def test_health_readiness_and_metrics(server: Running) -> None:
     assert "made-up" not in server.get("/metrics").text
 
 
+@pytest.mark.parametrize("path", ["/", "/health"])
+def test_monitors_may_ask_for_the_header_alone(server: Running, path: str) -> None:
+    status, headers, body = server.ask(head("", path, "HEAD", Connection="close"))
+    assert (status, body) == (200, b"")
+    assert headers["x-content-type-options"] == "nosniff"
+    eventually(lambda: server.told[-1].method == "HEAD")
+    assert server.told[-1].sent_bytes == 0
+
+
 def test_the_page_is_sent_again_only_if_it_has_changed(server: Running) -> None:
     first = server.get("/")
     assert (first.status_code, first.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
@@ -175,6 +185,26 @@ def test_the_log_is_one_line_or_one_object_for_each_request(capsys: pytest.Captu
     assert " 404 127.0.0.1 GET /nope\\n\\x1b " in plain
     assert json.loads(as_object)["error"] == "no page\n"
     assert len(long) < 300
+
+
+def test_times_in_the_log_have_six_digits() -> None:
+    content = Notes(upload_s=0.1234567891, wait_s=1 / 3).to_json()
+    assert (content["upload_s"], content["wait_s"]) == (0.123457, 0.333333)
+
+
+@pytest.mark.parametrize("json_lines", [False, True])
+def test_the_end_is_told_in_lines_or_objects(capsys: pytest.CaptureFixture[str], json_lines: bool) -> None:
+    voice = Voice(json_lines=json_lines, quiet=False)
+    voice.finishing(1)
+    voice.finishing(2)
+    voice.ended()
+    one, two, end = capsys.readouterr().err.splitlines()
+    if json_lines:
+        assert [json.loads(line) for line in (one, two, end)] == [{"finishing": 1}, {"finishing": 2}, {"ended": True}]
+    else:
+        assert one == "efdn-serve: finishing 1 picture; Ctrl-C again stops at once"
+        assert two == "efdn-serve: finishing 2 pictures; Ctrl-C again stops at once"
+        assert end == "efdn-serve: ended"
 
 
 @pytest.mark.parametrize(("path", "status", "told"), [("/health", 200, False), ("/ready", 503, True), ("/", 200, True)])

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from engines.serving.asked import Order
 from engines.serving.errors import ServeError
 from engines.serving.journal import Notes
-from engines.serving.naming import content_disposition, safe_stem
+from engines.serving.naming import NAMELESS, content_disposition, safe_stem
 from engines.serving.work import Upscaled
 
 TYPES = {
@@ -51,13 +51,14 @@ def result_headers(
         notes: of the request.
     """
     ending = done.target.suffix
+    stem = safe_stem("" if name == NAMELESS else name)
     suffix = f"_x{scale}" if order.suffix is None else order.suffix
     stages = done.stages
     times = {"wait": notes.wait_s or 0.0, "read": stages.read_s, "infer": stages.infer_s, "write": stages.write_s}
     headers = {
         "Content-Type": TYPES[ending],
         "Content-Length": str(size),
-        "Content-Disposition": content_disposition(f"{safe_stem(name)}{suffix}{ending}"),
+        "Content-Disposition": content_disposition(f"{stem}{suffix}{ending}"),
         "Cache-Control": "no-store",
         "X-Efdn-Engine": notes.engine,
         "X-Efdn-Size": f"{done.width}x{done.height}",

@@ -18,7 +18,7 @@ from efdn.version import __version__
 from engines.batch.names import printable
 from engines.serving import schema
 from engines.serving.answers import TYPES, error_answer
-from engines.serving.asked import ID_PATTERN, Asked
+from engines.serving.asked import ID_PATTERN, Asked, misunderstood
 from engines.serving.errors import BusyError, ServeError, answer_to
 from engines.serving.gate import Gate
 from engines.serving.journal import notes_of
@@ -30,6 +30,9 @@ from engines.serving.upscaling import Upscaling
 
 NAMES = {"WEBP": "WebP"}
 """Of formats that Pillow calls otherwise than people do."""
+
+SEND = "send the picture with POST: curl -f -T photo.png -X POST .../upscale -o photo_x4.png"
+"""curl alone sends files with PUT."""
 
 SUMMARY = "Upscales pictures with EFDN, with the fidelity of efdn-infer."
 
@@ -79,7 +82,7 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
         if job is None:
             raise ServeError(404, f"no request {known_as} is at work: it is over, or has not come yet")
         if job.place.state is State.WORKING:
-            return schema.Progress(state="working", share=job.watch.share, phase=job.watch.phase)
+            return schema.Progress(state="working", share=round(job.watch.share, 4), phase=job.watch.phase)
         return schema.Progress(state="waiting", position=job.place.position)
 
 
@@ -105,6 +108,10 @@ def _add_state(app: FastAPI, service: Service) -> None:
         """Tells that the server is there."""
         return schema.Health()
 
+    @app.head("/health", include_in_schema=False)
+    async def look_after_health() -> Response:
+        return Response()
+
     @app.get("/ready", responses=schema.problems(_503="It takes no picture now, and why."))
     async def ready() -> schema.Ready:
         """Tells whether a picture would be taken now."""
@@ -120,6 +127,7 @@ def _add_state(app: FastAPI, service: Service) -> None:
 
 
 def _add_page(app: FastAPI) -> None:
+    @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def index(request: Request) -> Response:
         return page_file(INDEX, request.headers.get("if-none-match"))
@@ -163,7 +171,8 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     headers: dict[str, Any] = dict(error.headers or {})
     path, method = printable(request.url.path[:80]), request.method
-    said = {404: f"no page {path}: begin at /", 405: f"{path} does not take {method}: see /openapi.json"}
+    advice = SEND if path == "/upscale" else "see /openapi.json"
+    said = {404: f"no page {path}: begin at /", 405: f"{path} does not take {method}: {advice}"}
     message = said.get(error.status_code, str(error.detail))
     return await _error(request, ServeError(error.status_code, message, headers))
 
@@ -172,8 +181,5 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     """A parameter that is none, or out of range."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"][1:]) or "the request"
-    came = printable(repr(first.get("input"))[:80])
-    return await _error(
-        request, ServeError(422, f"{printable(name[:80])}: {first['msg']}, got {came}: see /openapi.json")
-    )
+    name = str(first["loc"][-1]) if first["loc"] else "the request"
+    return await _error(request, ServeError(422, misunderstood(name, first.get("input"))))

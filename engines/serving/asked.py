@@ -12,12 +12,34 @@ from efdn.pictures.colour import parse_colour
 from efdn.pictures.formats import FORMATS
 from efdn.pictures.resize import parse_size
 from efdn.pictures.rows import SaveOptions
+from engines.batch.names import printable
 from engines.inference.wanted import SAME, Wanted
 from engines.pictures.options import AlphaBy, EnlargeOptions
 
 ENDINGS = tuple(ending[1:] for chosen in FORMATS for ending in chosen.endings)
+LONGEST_SHOWN = 60
+"""Characters of a value in a message."""
+
 ID_PATTERN = r"^[A-Za-z0-9_-]{8,64}$"
 SIZE_PATTERN = r"^\s*([0-9]{1,7}[xX]([0-9]{1,7})?|[xX][0-9]{1,7}|[0-9]{1,7}(\.[0-9]{1,6})?%)\s*$"
+
+
+TAKES = {
+    "engine": "the name of an engine, as /engines lists them, or auto",
+    "scale": "a number above 0 and at most 64",
+    "size": "1920x1080, 1920x, x1080 or 150%",
+    "format": f"{', '.join(ENDINGS)} or {SAME}",
+    "quality": "a whole number of 1 to 100",
+    "compression": "a whole number of 0 to 9",
+    "alpha": "efdn or bicubic",
+    "background": "a colour such as white or #ffee00",
+    "color": "keep or rgb",
+    "bits": "1, 8 or 16",
+    "frames": "first or all",
+    "name": "a file name of at most 1024 characters",
+    "id": "8 to 64 letters, digits, _ or -",
+}
+"""What each parameter takes, in words."""
 
 
 class Asked(BaseModel):
@@ -70,6 +92,22 @@ class Order:
     id: str | None
 
 
+def misunderstood(name: str, value: object) -> str:
+    """What is wrong with a parameter, in one line.
+
+    Args:
+        name: as the client wrote it.
+        value: likewise.
+    """
+    if name not in TAKES:
+        return f"unknown parameter {_short(name)}: expected {', '.join(TAKES)}"
+    return f"{name} takes {TAKES[name]}, got {_short(value)}"
+
+
+def _short(value: object) -> str:
+    return printable(repr(value if len(str(value)) <= LONGEST_SHOWN else f"{str(value)[:LONGEST_SHOWN]}..."))
+
+
 def understood(asked: Asked, max_pixels: int) -> Order:
     """What the parameters ask for.
 
@@ -77,7 +115,7 @@ def understood(asked: Asked, max_pixels: int) -> Order:
         UsageError, ConfigError: they are out of range, or contradict each other.
     """
     if asked.format is not None and asked.format.lower() not in (*ENDINGS, SAME):
-        raise UsageError(f"format takes {', '.join(ENDINGS)} or {SAME}, got {asked.format!r}")
+        raise UsageError(misunderstood("format", asked.format))
     if asked.scale is not None and asked.size is not None:
         raise UsageError("scale and size contradict each other: give one of them")
     if asked.size is not None:

@@ -81,11 +81,19 @@ class Gate:
             return ServeError(431, f"the request's header has more than {MOST_HEADER_BYTES} bytes: shorten it")
         host = headers.get("host", "")
         if not is_allowed(host, self._names):
-            name = printable(host[:80]) or "no name"
-            return ServeError(421, f"this server is not asked as {name}: start it with --allow-host to let it be")
+            return ServeError(421, _wrong_host(host))
         if scope["method"] == "POST" and _crosses(headers, host):
             return ServeError(403, "another site's page may not send pictures here: use the server's own page")
         return None
+
+
+def _wrong_host(host: str) -> str:
+    named = f"{printable(host[:80])}" if host else "a request without a name"
+    try:
+        option = printable((urlsplit(f"//{host}").hostname or "NAME")[:80])
+    except ValueError:
+        option = "NAME"
+    return f"this server does not answer to {named}: start it with --allow-host {option}, or ask for localhost"
 
 
 def is_allowed(host: str, names: Sequence[str] | frozenset[str]) -> bool:
@@ -142,7 +150,7 @@ class _Passing:
                 headers.setdefault(name, value)
             headers["X-Request-Id"] = self._notes.id
             message["headers"] = headers.raw
-        else:
+        elif self._notes.method != "HEAD":  # The header tells how long the body would be; there is none.
             self._notes.sent_bytes += len(message.get("body", b""))
         await self._send(message)
 

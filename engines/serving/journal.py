@@ -80,10 +80,15 @@ class Notes:
             "id": self.id,
         }
         known = ("engine", "received_bytes", "sent_bytes", "source", "result", "upload_s", "wait_s")
-        content |= {name: value for name in known if (value := getattr(self, name)) not in ("", 0, None)}
+        values = {name: getattr(self, name) for name in known}
+        content |= {name: _rounded(value) for name, value in values.items() if value not in ("", 0, None)}
         if self.stages is not None:
             content |= self.stages.to_json()
         return {**content, "error": self.said} if self.said else content
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 6) if isinstance(value, float) else value
 
 
 Tell = Callable[[Notes], None]

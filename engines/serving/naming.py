@@ -9,6 +9,9 @@ LONGEST_STEM = 120
 RESERVED = re.compile(r'[<>:"/\\|?*%;]')
 """What Windows refuses in names, and what headers give a meaning to."""
 
+NAMELESS = "the picture"
+"""What a picture is called in messages which came without a name."""
+
 DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)
 """Names that stand for devices on Windows, whatever their ending."""
 
@@ -28,7 +31,7 @@ def safe_name(name: str) -> str:
     """Likewise, but with its ending: what a picture is called in messages."""
     last = re.split(r"[/\\]", name)[-1].strip()
     shown = "".join(character for character in last if character.isprintable())
-    return shown[:LONGEST_STEM] or "the picture"
+    return shown[:LONGEST_STEM] or NAMELESS
 
 
 def content_disposition(name: str) -> str:

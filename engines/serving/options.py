@@ -9,7 +9,7 @@ from efdn.errors import ConfigError
 from engines.select import AUTO
 
 MAX_PIXELS = 16_000_000
-"""Of a picture, unless raised: a minute or more on a CPU, where `efdn-infer` would take what is asked of it."""
+"""Of a picture, unless raised: four minutes on two cores, where `efdn-infer` would take what is asked of it."""
 
 MAX_WHOLE_PIXELS = 40_000_000
 """Of a result that is encoded in one call, unless raised: nothing can stop it, and AVIF takes a minute for so many."""
@@ -51,7 +51,7 @@ class ServeOptions:
     max_bytes: int = 64 << 20
     max_pixels: int = MAX_PIXELS
     max_whole_pixels: int = MAX_WHOLE_PIXELS
-    seconds: float = 300.0
+    seconds: float = 1800.0
     upload_seconds: float = 60.0
     stall_seconds: float = 10.0
     header_seconds: float = 10.0

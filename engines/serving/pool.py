@@ -182,4 +182,4 @@ def _without_package(entry: EngineEntry, installed: Callable[[str], bool]) -> st
     package = PACKAGES.get(entry.name.split("-")[0])
     if package is None or installed(package):
         return None
-    return str(MissingExtraError(package, entry.extra, "It"))
+    return str(MissingExtraError(package, entry.extra, "it"))

@@ -113,10 +113,10 @@ class Line:
             BusyError: there is none.
         """
         if self.full:
+            pictures = "1 picture" if len(self.places) == 1 else f"{len(self.places)} pictures"
             sent = f" and {len(self.sending)} results to send" if self.sending else ""
             raise BusyError(
-                f"the server has {len(self.places)} pictures to do{sent}, and takes no more: "
-                "try again after Retry-After seconds",
+                f"the server has {pictures} to do{sent}, and takes no more: try again after Retry-After seconds",
                 self.retry_after_s,
             )
         place = Place(self)

@@ -40,7 +40,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:
-        raise OutputError(f"no address {host}: expected one of this machine, such as 127.0.0.1 ({error})") from error
+        raise OutputError(
+            f"no address {host} ({reason_of(error)}): give --host one of this machine, such as 127.0.0.1"
+        ) from error
     listener = socket.socket(found[0], found[1])
     try:
         if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # On Windows, where SO_REUSEADDR would let two servers share a port.
@@ -72,9 +74,15 @@ class GracefulServer(Server):
     Args:
         service: what its requests share; closed by `serve_on`.
         started: called once it listens.
+        finishing: called with the number of accepted requests when the end is asked for and there are any.
     """
 
-    def __init__(self, service: Service, started: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        service: Service,
+        started: Callable[[], None] = lambda: None,
+        finishing: Callable[[int], None] = lambda count: None,
+    ) -> None:
         protocol = type("Protocol", (PatientProtocol,), {"service": service})
         super().__init__(
             Config(
@@ -90,6 +98,7 @@ class GracefulServer(Server):
             )
         )
         self._service, self._started_call, self._told = service, started, False
+        self._finishing_call, self._told_end = finishing, False
         self._given_up_at: float | None = None
         self._hurried = False
 
@@ -106,11 +115,19 @@ class GracefulServer(Server):
             self._told = True
             self._started_call()
         if self._service.stopping:
+            self._tell_end()
             over = self._given_up_at is not None and monotonic() > self._given_up_at
             if over:
                 self._service.give_up()
             self.should_exit = self.should_exit or over or self._service.idle
         return await super().on_tick(counter)
+
+    def _tell_end(self) -> None:
+        """Not in the handler of the signal, which may have come in the middle of another line."""
+        if not self._told_end:
+            self._told_end = True
+            if self._service.accepted and not self._hurried:
+                self._finishing_call(self._service.accepted)
 
     async def shutdown(self, sockets: Any = None) -> None:
         """Unlike Uvicorn's, has requests that are not done answered, cuts off who does not take that, and is silent."""

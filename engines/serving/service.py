@@ -74,6 +74,11 @@ class Service:
         return not self._jobs
 
     @property
+    def accepted(self) -> int:
+        """How many requests are waiting, at work, or being answered."""
+        return len(self._jobs)
+
+    @property
     def folder(self) -> Path:
         """Of all files of requests."""
         return Path(self._folder.name)

@@ -21,7 +21,7 @@ from engines.serving.answers import error_answer, result_headers
 from engines.serving.asked import Asked, Order, understood
 from engines.serving.errors import ClientLeftError, ServeError, answer_to, told
 from engines.serving.journal import Notes, notes_of
-from engines.serving.naming import safe_name
+from engines.serving.naming import NAMELESS, safe_name
 from engines.serving.service import Job, Service
 from engines.serving.upload import check_headers, receive_file
 from engines.serving.watch import watched
@@ -77,7 +77,7 @@ class Errand:
         self.sending = False
         self._service, self._notes, self._headers, self._receive = service, notes, headers, receive
         self._order: Order | None = None
-        self._name = "the picture"
+        self._name = NAMELESS
         self._job: Job | None = None
         self._left: asyncio.Task[None] | None = None
         self._thread: Future[Any] | None = None

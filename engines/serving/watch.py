@@ -13,23 +13,42 @@ from engines.serving.turns import Turns
 
 Phase = Literal["reading", "upscaling", "writing"]
 
+CHANNELS = 3
+"""Of what engines are given: gray pictures go through as three equal channels."""
+
 
 class Watch:
     """Between the thread that works on a picture and the one that answers requests.
 
     Attributes:
         phase: what is being done.
-        share: of the result's rows, 0..1.
+        share: of the work, 0..1; it never falls.
+        expected_pixels: of tiles that the engine will be given in all; 0 if that is not known.
     """
 
     def __init__(self) -> None:
         self.phase: Phase = "reading"
         self.share = 0.0
+        self.expected_pixels = 0.0
+        self._run_pixels = 0
         self._stop: Exception | None = None
 
     def stop(self, error: Exception) -> None:
         """Has the work end with `error`, at the next tile. Only the first wish counts."""
         self._stop = self._stop or error
+
+    def ran(self, pixels: int) -> None:
+        """The engine has done a tile of so many pixels: a row of tiles may take minutes."""
+        self._run_pixels += pixels
+        if self.expected_pixels > 0:
+            self._raise(self._run_pixels / self.expected_pixels)
+
+    def made(self, share: float) -> None:
+        """So much of the result's rows is there."""
+        self._raise(share)
+
+    def _raise(self, share: float) -> None:
+        self.share = max(self.share, min(1.0, share))
 
     def check(self) -> None:
         """Raises what the work is to end with, if it is to end."""
@@ -55,7 +74,9 @@ class WatchedEngine(Engine):
         self._watch.check()
         with self._turns or nullcontext():
             self._watch.check()
-            return self._engine.infer(feeds)
+            results = self._engine.infer(feeds)
+        self._watch.ran(sum(values.size for values in feeds.values()) // CHANNELS)
+        return results
 
 
 class WatchedDeviceEngine(WatchedEngine, StagedEngine):

@@ -23,6 +23,7 @@ from engines.inference.work import FileWork
 from engines.pictures.target import enlarged_layout
 from engines.protocol import Engine
 from engines.serving.errors import ServeError
+from engines.serving.reckoning import expected_pixels
 from engines.serving.watch import Watch
 
 VIDEOS = ((4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (8, b"AVI "), (0, b"\0\0\x01\xba"), (0, b"FLV\x01"), (0, b"OggS"))
@@ -132,6 +133,7 @@ def upscale_file(source: Path, header: Header, engine: Engine, wanted: Wanted, w
     work = FileWork(engine, wanted)
     loaded = work.read(task)
     read_s = perf_counter() - began
+    watch.expected_pixels = expected_pixels(engine, loaded, wanted)
     watch.phase = "upscaling"
     rows = _Rows(watch)
     began = perf_counter()
@@ -173,6 +175,6 @@ class _Rows:
             if block is None:
                 break
             made += len(block)
-            self._watch.share = min(1.0, made / result.row_count)
+            self._watch.made(made / result.row_count)
             yield block
         self._watch.phase = "writing"

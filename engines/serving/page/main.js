@@ -6,20 +6,22 @@
  */
 import { ApiError, fetchServer } from "./api.js";
 import { Comparison } from "./comparison.js";
-import { byId, decoded } from "./dom.js";
+import { byId } from "./dom.js";
 import { listen, onZoomKey } from "./gestures.js";
 import { listenForPictures } from "./intake.js";
 import { showRun, showRuns } from "./panel.js";
 import { Session } from "./session.js";
 import { Settings } from "./settings.js";
 import { clearError, note, say, showError, showStep } from "./status.js";
-import { bytes, duration, kindOf, limit, size } from "./words.js";
+import { bytes, duration, kindOf, limit, short, size } from "./words.js";
 
 class Page {
   constructor() {
     /** @type {import("./api.js").ServerInfo|null} */ this.server = null;
     /** @type {Session|null} */ this.session = null;
     /** @type {Run|null} */ this.shown = null;
+    /** The last that was finished, of this picture or an earlier one. */
+    /** @type {{session: Session, run: Run}|null} */ this.finished = null;
     this.downloadUrl = "";
     this.settings = new Settings((choice) => {
       note("");
@@ -52,11 +54,12 @@ class Page {
     return document.body.dataset.mode ?? "start";
   }
 
-  /** @param {string} mode start, work or done */
+  /** @param {string} mode start, work, done, or stopped: with a picture but no result */
   set mode(mode) {
     document.body.dataset.mode = mode;
     if (mode !== "work") document.title = "EFDN";
     byId("again").disabled = this.session === null || mode === "work";
+    byId("again").textContent = this.session ? `Upscale ${short(this.session.file.name)} again` : "Upscale again";
     if (mode !== "start") this.comparison.measure();
   }
 
@@ -89,7 +92,7 @@ class Page {
     const session = (this.session = new Session(file));
     this.forget();
     this.upscale(this.settings.choice());
-    const image = await decoded(file);
+    const image = await session.picture;
     const stillFirst = this.session === session && this.mode === "work" && !byId("before").firstElementChild;
     if (!image || !stillFirst) return;
     const scale = this.server?.scale ?? 1;
@@ -128,7 +131,7 @@ class Page {
       const run = await session.run(choice, onStep, onBicubic);
       if (current()) this.finish(run);
     } catch (error) {
-      if (current()) this.fail(error, choice);
+      if (current()) this.fail(error);
     }
   }
 
@@ -150,6 +153,7 @@ class Page {
   show(run) {
     const { bicubic, efdn } = run;
     this.shown = run;
+    if (this.session) this.finished = { session: this.session, run };
     this.mode = "done";
     const label = run.choice.efdn.frames ? "bicubic, first frame" : "bicubic";
     const before = bicubic.image && { image: bicubic.image, label };
@@ -175,21 +179,60 @@ class Page {
     link.textContent = `Download ${kindOf(answer)}, ${bytes(answer.blob.size)}`;
   }
 
-  /** @param {unknown} error @param {Choice} choice */
-  fail(error, choice) {
-    if (this.shown) this.show(this.shown);
-    else this.mode = "start";
-    const back = () => (this.shown ? byId("again") : byId("drop")).focus();
-    if (error instanceof DOMException && error.name === "AbortError") {
-      note("Cancelled.");
-      return back();
+  /** What was there before is there again: the last result, else the picture as far as it could be shown. */
+  stop() {
+    if (this.finished) {
+      this.session = this.finished.session;
+      this.show(this.finished.run);
+    } else {
+      this.mode = byId("before").firstElementChild ? "stopped" : "start";
     }
+  }
+
+  /** @param {unknown} error */
+  fail(error) {
+    const { session } = this;
+    const retry = () => this.retry(session);
+    const name = session?.file.name ?? "";
+    const isPicture = byId("before").firstElementChild || session?.file.type.startsWith("image/");
+    if (!isPicture && error instanceof ApiError && [415, 422].includes(error.status)) this.session = null;
+    this.stop();
+    if (error instanceof DOMException && error.name === "AbortError") {
+      say("Cancelled.");
+      const other = this.session !== session;
+      note(other ? `${name}: cancelled.` : "Cancelled.", other ? { [`Upscale ${short(name)}`]: retry } : {});
+      (this.mode === "start" ? byId("drop") : byId("again")).focus();
+      return;
+    }
+    say("Failed.");
+    this.explain(error, name, retry);
+  }
+
+  /** @param {unknown} error @param {string} name of the picture @param {() => void} retry */
+  explain(error, name, retry) {
     const line = error instanceof Error ? error.message : String(error);
     const another = { "Choose another picture": () => byId("file").click() };
-    const again = { "Try again": () => this.upscale(choice) };
+    const opaque = /(\w+) holds no alpha\b/.exec(line);
+    if (opaque) {
+      const text = `${name} has transparency, which ${opaque[1]} cannot hold: choose a Background under More, or another Format.`;
+      showError(text, { [`Upscale ${short(name)}`]: retry, ...another });
+      this.settings.showBackground();
+      return;
+    }
     const worth = !(error instanceof ApiError) || error.status === 0 || error.status >= 500 || error.status === 408;
-    showError(line, worth ? { ...again, ...another } : another);
+    showError(line, worth ? { "Try again": retry, ...another } : another);
     byId("alert").querySelector("button")?.focus();
+  }
+
+  /** With what is set by now. @param {Session|null} session */
+  retry(session) {
+    note("");
+    if (session !== this.session) {
+      this.session?.cancel();
+      this.session = session;
+      this.forget();
+    }
+    this.upscale(this.settings.choice());
   }
 }
 

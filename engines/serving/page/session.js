@@ -13,11 +13,15 @@ import { decoded } from "./dom.js";
 
 const POLL_MS = 250;
 const MOST_RUNS = 8; // Each keeps its result.
+const LARGE_PIXELS = 1e6;
+const SMALL_BYTES = 30_000; // Few photos of a million pixels have less.
+const LARGE_BYTES = 3e6; // For pictures whose size the browser cannot tell.
 
 export class Session {
   /** @param {File} file */
   constructor(file) {
     this.file = file;
+    /** The picture itself; null if the browser cannot show it. */ this.picture = decoded(file);
     /** @type {Run[]} */ this.runs = [];
     /** @type {Map<string, Enlarged>} by what was asked for */ this.bicubics = new Map();
     this.controller = new AbortController();
@@ -29,7 +33,8 @@ export class Session {
   }
 
   /**
-   * Bicubic enlargement first, which is quick and is shown meanwhile, then EFDN.
+   * Bicubic enlargement first, which is quick and is shown meanwhile, then EFDN. Of a large picture it is not quick:
+   * both are asked for at once.
    *
    * @param {Choice} choice
    * @param {(step: Step) => void} onStep
@@ -39,19 +44,39 @@ export class Session {
   async run(choice, onStep, onBicubic) {
     this.controller.abort();
     this.controller = new AbortController();
-    const { signal } = this.controller;
+    const { controller } = this;
+    const { signal } = controller;
     await checkReadable(this.file);
     if (signal.aborted) throw aborted();
     const key = JSON.stringify(choice.bicubic);
-    const known = this.bicubics.get(key);
-    const bicubic = known ?? (await this.enlarged(choice.bicubic, "bicubic", onStep, signal));
-    this.keep(key, bicubic);
-    onBicubic(bicubic);
-    const efdn = await this.enlarged(choice.efdn, "EFDN", onStep, signal);
+    const large = await this.isLarge();
+    if (signal.aborted) throw aborted();
+    const shown = this.bicubic(key, choice, large ? () => {} : onStep, onBicubic, signal);
+    if (!large) await shown;
+    const both = Promise.all([shown, this.enlarged(choice.efdn, "EFDN", onStep, signal)]);
+    const [bicubic, efdn] = await both.catch((error) => {
+      controller.abort(); // Who fails does not leave the other at work.
+      throw error;
+    });
     const run = { choice, bicubic, efdn };
     this.runs.push(run);
     if (this.runs.length > MOST_RUNS) this.runs.shift();
     return run;
+  }
+
+  /** Whether bicubic alone takes seconds. */
+  async isLarge() {
+    if (this.file.size < SMALL_BYTES) return false;
+    const image = await this.picture;
+    return image ? image.naturalWidth * image.naturalHeight > LARGE_PIXELS : this.file.size > LARGE_BYTES;
+  }
+
+  /** What was made before, or is now. @returns {Promise<Enlarged>} */
+  async bicubic(key, choice, onStep, onBicubic, signal) {
+    const bicubic = this.bicubics.get(key) ?? (await this.enlarged(choice.bicubic, "bicubic", onStep, signal));
+    this.keep(key, bicubic);
+    onBicubic(bicubic);
+    return bicubic;
   }
 
   /** Of bicubic results, those of runs that are kept and the latest. @param {string} key @param {Enlarged} bicubic */

@@ -49,10 +49,9 @@ export class Settings {
     const chosen = byId("engine").value || server.default;
     byId("engine").replaceChildren(...engines.map((engine) => engineOption(engine, chosen)));
     const missing = engines.filter((engine) => engine.state === "unavailable");
-    const why = missing.map((engine) => made("li", {}, made("b", {}, engine.name), ` ${engine.reason ?? ""}`));
-    byId("closed").replaceChildren(
-      ...(why.length ? [made("h3", {}, "Engines that cannot run here"), made("ul", {}, ...why)] : []),
-    );
+    const why = missing.map((engine) => made("li", {}, made("b", {}, engine.name), `: ${engine.reason ?? ""}`));
+    byId("missing").hidden = !why.length;
+    byId("closed").replaceChildren(...why);
     this.adapt();
   }
 
@@ -63,6 +62,7 @@ export class Settings {
     byId("engine-detail").textContent = [engine?.detail, opens].filter(Boolean).join(" · ");
     byId("other-size").hidden = byId("size").value !== "other";
     const format = this.format;
+    byId("format-note").hidden = byId("format").value !== "";
     byId("quality-row").hidden = !format?.qualities;
     const quality = byId("quality");
     if (format?.qualities && quality.dataset.format !== format.ending) {
@@ -72,6 +72,12 @@ export class Settings {
       quality.dataset.touched = "";
     }
     byId("quality-value").textContent = this.asksQuality ? quality.value : "lossless";
+  }
+
+  /** Where a colour to put transparent pictures on is chosen. */
+  showBackground() {
+    byId("more").open = true;
+    byId("background").focus();
   }
 
   get format() {

@@ -48,9 +48,12 @@ export function say(text) {
   byId("live").textContent = text;
 }
 
-/** @param {string} text a remark that is no error; empty takes it away */
-export function note(text) {
-  byId("notice").textContent = text;
+/**
+ * @param {string} text a remark that is no error; empty takes it away
+ * @param {Record<string, () => void>} actions by what their buttons say
+ */
+export function note(text, actions = {}) {
+  byId("notice").replaceChildren(...(text ? [made("p", {}, text), ...buttonsOf(actions)] : []));
 }
 
 /**
@@ -58,12 +61,17 @@ export function note(text) {
  * @param {Record<string, () => void>} actions by what their buttons say
  */
 export function showError(text, actions) {
+  byId("alert").replaceChildren(made("p", {}, text), ...buttonsOf(actions));
+}
+
+/** @param {Record<string, () => void>} actions */
+function buttonsOf(actions) {
   const buttons = Object.entries(actions).map(([name, act]) => {
     const button = made("button", { type: "button" }, name);
     button.addEventListener("click", act);
     return button;
   });
-  byId("alert").replaceChildren(made("p", {}, text), made("div", { class: "actions" }, ...buttons));
+  return buttons.length ? [made("div", { class: "actions" }, ...buttons)] : [];
 }
 
 export function clearError() {

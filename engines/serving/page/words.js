@@ -25,6 +25,11 @@ export function size({ width, height }) {
   return `${width} × ${height}`;
 }
 
+/** A file's name, its middle left out where it is long. @param {string} name */
+export function short(name) {
+  return name.length <= 28 ? name : `${name.slice(0, 14)}…${name.slice(-13)}`;
+}
+
 /** The format of a picture. @param {{blob: Blob}} answer image/png -> "PNG" */
 export function kindOf({ blob }) {
   const kind = blob.type.replace("image/", "");
