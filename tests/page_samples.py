@@ -25,11 +25,15 @@ SHOWN = {"engine": "bicubic", "format": "png", "color": "rgb", "bits": "8", "com
 """What the page asks for to compare with."""
 
 
+GRACE_S = 10
+"""For the server's last pictures."""
+
+
 def addresses() -> Iterator[str]:
     """A fixture's one server: its address."""
     pytest.importorskip("fastapi", reason="needs fastapi (extra serve)")
     command = [sys.executable, "-m", "cli.serve", "--port", "0", "--engine", "onnxruntime-cpu"]
-    command += ["--max-bytes", str(MOST_BYTES), "--quiet"]
+    command += ["--max-bytes", str(MOST_BYTES), "--grace", str(GRACE_S), "--quiet"]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=Path(__file__).parent.parent
     )
@@ -40,7 +44,11 @@ def addresses() -> Iterator[str]:
         yield next(word for word in said.split() if word.startswith("http://"))
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        try:
+            # A picture that a test has given up may be in the network still, which ends with its tile.
+            process.communicate(timeout=GRACE_S + 30)
+        finally:
+            process.kill()
 
 
 @dataclass(frozen=True)
