@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypedDict
 
 from prometheus_client import (
     CollectorRegistry,
@@ -25,6 +26,12 @@ ROUTES = ("/", "/engines", "/upscale", "/health", "/ready", "/metrics", "/openap
 """Paths that are told apart; any others would let clients grow the metrics without end."""
 
 
+class Own(TypedDict):
+    """Keeps metrics out of the one registry that all of a process share."""
+
+    registry: CollectorRegistry
+
+
 class Metrics:
     """What was done so far. Safe from any thread.
 
@@ -35,29 +42,29 @@ class Metrics:
     """
 
     def __init__(self, line: Line, *, version: str, engine: str) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
+        self._own = own = Own({"registry": CollectorRegistry()})
+        ProcessCollector(**own)
+        PlatformCollector(**own)
         self._requests = Counter(
             "efdn_requests",
             "Requests answered; status 499 is a client that left.",
             ["path", "status"],
-            registry=registry,
+            **own,
         )
         self._pictures = Counter(
-            "efdn_pictures", "Requests to upscale, by engine and status.", ["engine", "status"], registry=registry
+            "efdn_pictures", "Requests to upscale, by engine and status.", ["engine", "status"], **own
         )
         self._seconds = Histogram(
             "efdn_stage_seconds",
             "Seconds of each stage: upload, wait, read, infer, write.",
             ["stage"],
-            registry=registry,
+            **own,
             buckets=BUCKETS_S,
         )
-        self._pixels = Counter("efdn_source_pixels", "Pixels of pictures that were upscaled.", registry=registry)
-        self._received = Counter("efdn_received_bytes", "Bytes of pictures received.", registry=registry)
-        self._sent = Counter("efdn_sent_bytes", "Bytes of answers sent.", registry=registry)
-        info = Gauge("efdn_info", "Version and default engine; always 1.", ["version", "engine"], registry=registry)
+        self._pixels = Counter("efdn_source_pixels", "Pixels of pictures that were upscaled.", **own)
+        self._received = Counter("efdn_received_bytes", "Bytes of pictures received.", **own)
+        self._sent = Counter("efdn_sent_bytes", "Bytes of answers sent.", **own)
+        info = Gauge("efdn_info", "Version and default engine; always 1.", ["version", "engine"], **own)
         info.labels(version, engine).set(1)
         self._gauge("efdn_waiting", "Requests that wait for a worker.", lambda: len(line.waiting))
         self._gauge("efdn_working", "Requests at work.", lambda: line.working)
@@ -85,10 +92,10 @@ class Metrics:
 
     def text(self) -> bytes:
         """As Prometheus reads it."""
-        return generate_latest(self.registry)
+        return generate_latest(self._own["registry"])
 
     def _gauge(self, name: str, meaning: str, value: Callable[[], float]) -> None:
-        Gauge(name, meaning, registry=self.registry).set_function(value)
+        Gauge(name, meaning, **self._own).set_function(value)
 
 
 def route_of(path: str) -> str:
