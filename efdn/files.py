@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from efdn.errors import ModelFileError, OutputError
+from efdn.errors import ConfigError, ModelFileError, OutputError
 
 _mark = ""
 
@@ -45,7 +45,12 @@ def remove_parts(folder: Path, mark: str) -> int:
 
     Returns:
         How many files were removed.
+
+    Raises:
+        ConfigError: an empty mark, which all processes without one share.
     """
+    if not mark:
+        raise ConfigError("expected the mark of a run, got none: files of other processes must stay")
     removed = 0
     for part in folder.glob(f".efdn-{mark}*.part*"):
         with suppress(OSError):

@@ -200,3 +200,9 @@ class Visit:
         box = self.page.locator(selector).bounding_box()
         assert box is not None, f"{selector} is not on the screen"
         return {name: box[name] for name in ("x", "y", "width", "height")}
+
+
+def guests(tab: Page, address: str) -> Iterator[Visit]:
+    """A fixture's visit of the page, in a tab that tests share."""
+    with visited(tab, address) as opened:
+        yield opened

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from efdn.errors import OutputError
+from efdn.errors import ConfigError, OutputError
 from efdn.files import mark_parts, part_beside, remove_parts, sha256_of_bytes, sha256_of_file, staged, write_json
 
 
@@ -62,6 +62,9 @@ def test_what_a_killed_process_of_a_run_left_is_found_by_its_mark_and_nothing_el
     assert remove_parts(tmp_path, "run7") == 2
     assert sorted(tmp_path.iterdir()) == sorted([others, tmp_path / "a.png"])
     assert remove_parts(tmp_path / "none", "run7") == 0
+    with pytest.raises(ConfigError, match="expected the mark of a run, got none"):
+        remove_parts(tmp_path, "")
+    assert others.exists()
 
 
 def test_symbolic_links_are_followed(tmp_path: Path) -> None:

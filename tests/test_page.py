@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from tests.page_samples import MOST_BYTES, SHOWN, File, addresses, picture, pixels_of, size_of, upscaled
-from tests.page_visit import Visit, browsers, tabs, visited
+from tests.page_visit import Visit, browsers, guests, tabs
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, Route
+    from playwright.sync_api import Route
 
 pytestmark = pytest.mark.browser
 
@@ -35,12 +34,7 @@ SAY_SENT = """() => {
 browser = pytest.fixture(scope="module")(browsers)
 address = pytest.fixture(scope="module")(addresses)
 tab = pytest.fixture(scope="module")(tabs)
-
-
-@pytest.fixture
-def guest(tab: Page, address: str) -> Iterator[Visit]:
-    with visited(tab, address) as opened:
-        yield opened
+guest = pytest.fixture(guests)
 
 
 def test_a_dropped_picture_is_shown_enlarged_by_bicubic_and_by_efdn(guest: Visit) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,10 @@ import pytest
 from PIL import Image
 
 from tests.page_samples import File, addresses, picture, size_of
-from tests.page_visit import Visit, browsers, tabs, visited
+from tests.page_visit import Visit, browsers, guests, tabs
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, Route
+    from playwright.sync_api import Route
 
 pytestmark = pytest.mark.browser
 
@@ -27,12 +26,7 @@ BROKEN = {"name": "broken", "state": "unavailable", "detail": None, "reason": "n
 browser = pytest.fixture(scope="module")(browsers)
 address = pytest.fixture(scope="module")(addresses)
 tab = pytest.fixture(scope="module")(tabs)
-
-
-@pytest.fixture
-def guest(tab: Page, address: str) -> Iterator[Visit]:
-    with visited(tab, address) as opened:
-        yield opened
+guest = pytest.fixture(guests)
 
 
 def with_more_engines(guest: Visit) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +10,10 @@ import pytest
 from PIL import Image
 
 from tests.page_samples import File, addresses, picture
-from tests.page_visit import Visit, browsers, tabs, visited
+from tests.page_visit import Visit, browsers, guests, tabs
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    pass
 
 pytestmark = pytest.mark.browser
 
@@ -24,12 +23,7 @@ BICUBIC, EFDN = "**/upscale?engine=bicubic*", "**/upscale?engine=onnxruntime*"
 browser = pytest.fixture(scope="module")(browsers)
 address = pytest.fixture(scope="module")(addresses)
 tab = pytest.fixture(scope="module")(tabs)
-
-
-@pytest.fixture
-def guest(tab: Page, address: str) -> Iterator[Visit]:
-    with visited(tab, address) as opened:
-        yield opened
+guest = pytest.fixture(guests)
 
 
 def again(guest: Visit) -> tuple[str, bool]:
