@@ -47,7 +47,13 @@ def test_a_second_signal_ends_it_at_once_even_while_a_picture_is_encoded(tmp_pat
     features = pytest.importorskip("PIL.features")
     if "avif" not in features.modules or not features.check_module("avif"):
         pytest.skip("this Pillow writes no AVIF")
-    command = [sys.executable, "-m", "cli.serve", "--port", "0", "--temp", str(tmp_path)]
+    # A busy machine may stall for seconds; a server that waits for the encoder does so every time.
+    assert any(seconds_to_end_twice_told(tmp_path) < 5 for _ in range(3))
+
+
+def seconds_to_end_twice_told(folder: Path) -> float:
+    """From the second signal to the end of a server that encodes, its answer and its lines checked."""
+    command = [sys.executable, "-m", "cli.serve", "--port", "0", "--temp", str(folder)]
     # 9 megapixels of noise, which take AVIF ten seconds and more.
     target = f"upscale?engine=bicubic&format=avif&scale=3&id={KNOWN}"
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
@@ -62,12 +68,13 @@ def test_a_second_signal_ends_it_at_once_even_while_a_picture_is_encoded(tmp_pat
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
-        assert process.wait(SOON_S) == 0
-        assert time.monotonic() - began < 5
+        assert process.wait(6 * SOON_S) == 0
+        seconds = time.monotonic() - began
         assert answer() == 503
     lines = [line for line in rest.splitlines() if "/progress/" not in line]
     assert [("503" in line, "ended" in line) for line in lines] == [(True, False), (False, True)], rest
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
+    return seconds
 
 
 @pytest.mark.parametrize(
