@@ -5,6 +5,7 @@ Made by `efdn.folding` from a trained network and reshaped by `efdn.passes`; com
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import cast
 
 import torch
@@ -13,7 +14,9 @@ from torch import Tensor, nn
 
 from efdn.config import EFDNConfig
 from efdn.gate import Gate
+from efdn.layers import added_up
 from efdn.mixers import FoldedMixer, MixerChain, per_channel
+from efdn.mixing import crop
 from efdn.upscaler import Upscaler, check_input
 
 
@@ -28,6 +31,7 @@ class DeployBlock(nn.Module):
         fusion: 1x1 over the four activated branches; yields `out`.
         gate: yields the attention's factor.
         gate_reads_branches: whether the gate reads the activated branches, rather than `out`.
+        add_up: whether the branches are fused one by one and added, rather than joined and fused.
         gain: (C,), where the fusion cannot carry all of the norm's scale.
         scale: (C,), of the residual.
         offset: (C,).
@@ -54,6 +58,7 @@ class DeployBlock(nn.Module):
         self.fusion = fusion
         self.gate = gate
         self.gate_reads_branches = False
+        self.add_up = False
         self.register_buffer("gain", gain)
         self.register_buffer("scale", scale)
         self.register_buffer("offset", offset)
@@ -72,10 +77,16 @@ class DeployBlock(nn.Module):
         stages = self.mixing(x)
         if self.joined:
             stages = [torch.cat(stages, dim=1)]
-        branches = [branch(stage) for branch, stage in zip(self.branches, stages, strict=True)]
-        activated = F.gelu(torch.cat(branches, dim=1))
-        out = self.fusion(activated)
-        gated = out * self.gate(activated if self.gate_reads_branches else out)
+        branches = [F.gelu(branch(stage)) for branch, stage in zip(self.branches, stages, strict=True)]
+        if self.add_up:
+            margins = self.mixing.margins
+            maps = [crop(branch, margin) for branch, margin in zip(branches, margins, strict=True)]
+            out = added_up(self.fusion, maps, len(maps))
+            gated = out * self.gate(out)
+        else:
+            activated = torch.cat(branches, dim=1)
+            out = self.fusion(activated)
+            gated = out * self.gate(activated if self.gate_reads_branches else out)
         if self.gain is not None:
             gated = per_channel(self.gain) * gated
         result: Tensor = gated + (x if self.scale is None else per_channel(self.scale) * x)
@@ -91,6 +102,7 @@ class DeployEFDN(Upscaler):
         head: reads the repeated input; a BSConv or a dense convolution.
         head_repeats: how often the input is repeated before the head.
         fusion: 1x1 over the outputs of all blocks.
+        add_up: whether these are fused one by one, each as soon as its block is done, and added.
         refine: a BSConv or a dense convolution.
         tail: yields the sub-pixels.
     """
@@ -110,6 +122,7 @@ class DeployEFDN(Upscaler):
     ) -> None:
         super().__init__(config)
         self.head_repeats = head_repeats
+        self.add_up = False
         self.head = head
         self.body = nn.ModuleList(body)
         self.fusion = fusion
@@ -134,9 +147,16 @@ class DeployEFDN(Upscaler):
     def forward(self, x: Tensor) -> Tensor:
         check_input(x)
         head = self.head(x.repeat(1, self.head_repeats, 1, 1) if self.head_repeats > 1 else x)
-        features, outputs = head, []
+        outputs = self._outputs(head)
+        if self.add_up:
+            fused = added_up(self.fusion, outputs, len(self.body))
+        else:
+            fused = self.fusion(torch.cat(list(outputs), dim=1))
+        refined = self.refine(F.gelu(fused))
+        return F.pixel_shuffle(self.tail(refined + head), self.config.upscale)
+
+    def _outputs(self, features: Tensor) -> Iterator[Tensor]:
+        """Of one block after the other."""
         for block in self.body:
             features = block(features)
-            outputs.append(features)
-        refined = self.refine(F.gelu(self.fusion(torch.cat(outputs, dim=1))))
-        return F.pixel_shuffle(self.tail(refined + head), self.config.upscale)
+            yield features

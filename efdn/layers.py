@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -51,3 +53,27 @@ class SpatialAttention(nn.Module):
         pooled = F.max_pool2d(self.stride_conv(head), kernel_size=7, stride=3)
         coarse = F.interpolate(self.group_conv(pooled), size=x.shape[-2:], mode="bilinear", align_corners=False)
         return torch.sigmoid(self.tail_conv(coarse + self.useless_conv(head)))
+
+
+def conv_parts(conv: nn.Conv2d, count: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """A convolution over a concatenation of maps as one for each: their sum is the same.
+
+    Args:
+        conv: 1x1, reading `count` maps of as many channels each.
+        count: of maps.
+
+    Yields:
+        (out, in / count, 1, 1) weights, and the bias with the first of them.
+    """
+    for index, weight in enumerate(conv.weight.chunk(count, dim=1)):
+        yield weight, None if index else conv.bias
+
+
+def added_up(conv: nn.Conv2d, maps: Iterable[Tensor], count: int) -> Tensor:
+    """What `conv` makes of the concatenation of `count` maps, each needed only until it has been added."""
+    parts = zip(maps, conv_parts(conv, count), strict=True)
+    x, (weight, bias) = next(parts)
+    total = F.conv2d(x, weight, bias)
+    for x, (weight, _) in parts:
+        total = total + F.conv2d(x, weight)
+    return total

@@ -97,12 +97,14 @@ class MixerChain(nn.Module):
 
     Attributes:
         wrap_once: whether the borders are continued once for the whole chain, rather than in each mixer.
+        keep_margins: whether the stages keep what is left of that, for their readers to crop; see `margins`.
     """
 
     def __init__(self, mixers: list[FoldedMixer]) -> None:
         super().__init__()
         self.mixers = nn.ModuleList(mixers)
         self.wrap_once = False
+        self.keep_margins = False
 
     @property
     def convolve(self) -> bool:
@@ -113,6 +115,12 @@ class MixerChain(nn.Module):
     def folded(self) -> list[FoldedMixer]:
         """The mixers, typed."""
         return [cast(FoldedMixer, mixer) for mixer in self.mixers]
+
+    @property
+    def margins(self) -> tuple[int, ...]:
+        """By how many pixels at each border x, r1, r2 and r3 are larger than x."""
+        left = range(len(self.mixers) - 1, -1, -1) if self.wrap_once and self.keep_margins else [0] * len(self.mixers)
+        return (0, *left)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         if self.wrap_once:
@@ -129,5 +137,5 @@ class MixerChain(nn.Module):
         for mixer in self.folded:
             margin -= 1
             last = F.gelu(mixer.convolved(last) if self.convolve else mixer.wrapped(last))
-            stages.append(crop(last, margin))
+            stages.append(last if self.keep_margins else crop(last, margin))
         return stages

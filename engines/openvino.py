@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from efdn.inspection.onnx_file import OnnxDetails, read_onnx
 from engines.failures import run_error
 from engines.feeds import check_feeds
 from engines.graphs import model_info, tensor_spec, threads_of
+from engines.openvino_cache import compiled_cache
 from engines.openvino_package import load_openvino
 from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import Arrays, Engine, LayerTime, shapes_of
@@ -38,8 +40,8 @@ def open_openvino(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
 class OpenVinoEngine(Engine):
     """One compiled model with one request, for which calls from several threads wait: each run has all threads.
 
-    OpenVINO's cache of compiled models is left off. It shortens opening by some tenths of a second,
-    and a cache file with a few bytes damaged is taken without a word, and gives wrong pictures.
+    The compiled model is kept for the next start, see `engines.openvino_cache`: compiling takes most of the time
+    to the first picture.
 
     Args:
         content: the ONNX file.
@@ -73,8 +75,8 @@ class OpenVinoEngine(Engine):
             "INFERENCE_NUM_THREADS": threads,
         }
         self._core = self._openvino.Core()
-        self._graph: Any = self._read(content)
-        self._request: Any = self._new_request()
+        self._content = content
+        self._request: Any = self._cached_request()
 
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         self._check(feeds)
@@ -86,7 +88,7 @@ class OpenVinoEngine(Engine):
     def layer_times(self, feeds: Mapping[str, NDArray[Any]], runs: int) -> tuple[LayerTime, ...]:
         """Times of OpenVINO's own nodes, into which it has merged some of the graph's."""
         self._check(feeds)
-        request = self._new_request(PERF_COUNT=True)
+        request = self._compile(PERF_COUNT=True).create_infer_request()
         self._run(request, feeds)
         kinds: dict[str, str] = {}
         totals: dict[str, float] = {}
@@ -100,23 +102,36 @@ class OpenVinoEngine(Engine):
 
     def close(self) -> None:
         with self._guard:
-            self._request = self._graph = None
+            self._request = None
 
     def _check(self, feeds: Mapping[str, NDArray[Any]]) -> None:
         if self._request is None:
             raise EngineError(f"{self.model.name} is closed: open it again")
         check_feeds(self.model.name, self.inputs, feeds)
 
-    def _read(self, content: bytes) -> Any:
+    def _cached_request(self) -> Any:
+        """A request of the model as it was compiled at an earlier start, or is compiled now."""
+        processor = f"{self._property('FULL_DEVICE_NAME')} {' '.join(self._property('OPTIMIZATION_CAPABILITIES'))}"
+        cache = compiled_cache(self._content, self._openvino.get_version(), processor, self._settings)
+        known = cache.load()
+        if known is not None:
+            with suppress(RuntimeError):  # Refused: it is compiled anew, and replaced.
+                return self._core.import_model(known, "CPU", self._settings).create_infer_request()
+        compiled = self._compile()
+        with suppress(RuntimeError):
+            cache.save(compiled.export_model().getvalue())
+        return compiled.create_infer_request()
+
+    def _property(self, name: str) -> Any:
+        return self._core.get_property("CPU", name)
+
+    def _compile(self, **settings: Any) -> Any:
         try:
-            return self._core.read_model(content)
+            graph = self._core.read_model(self._content)
         except RuntimeError as error:
             raise ModelFileError(f"OpenVINO cannot load {self.model.name}: {_reason(error)}") from error
-
-    def _new_request(self, **settings: Any) -> Any:
         try:
-            compiled = self._core.compile_model(self._graph, "CPU", {**self._settings, **settings})
-            return compiled.create_infer_request()
+            return self._core.compile_model(graph, "CPU", {**self._settings, **settings})
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot compile {self.model.name}: {_reason(error)}") from error
 

@@ -39,7 +39,7 @@ class MixingWriter:
                     last = self._sliced(last, mixer, wrapped=bool(margin))
                 last = writer.gelu(last)
             margin = max(0, margin - 1)
-            stages.append(self._crop(last, margin))
+            stages.append(last if chain.keep_margins else self.crop(last, margin))
         return stages
 
     def _convolved(self, x: str, mixer: FoldedMixer) -> str:
@@ -50,7 +50,7 @@ class MixingWriter:
         """Either form of `efdn.mixers.FoldedMixer.combine`."""
         writer = self.writer
         mixed = self._mix_wrapped(x, mixer) if wrapped else self._mix(x, mixer)
-        x = self._crop(x, 1) if wrapped else x
+        x = self.crop(x, 1) if wrapped else x
         slope = self._per_channel("slope", mixer.slope)
         if mixer.expanded:
             kept = writer.op("Mul", x, self._per_channel("keep", mixer.total.double() - mixer.slope.double()))
@@ -102,7 +102,8 @@ class MixingWriter:
             x = self.writer.op("Concat", before, x, after, axis=position)
         return x
 
-    def _crop(self, x: str, width: int) -> str:
+    def crop(self, x: str, width: int) -> str:
+        """`efdn.mixing.crop`."""
         return self.writer.slice(x, height=(width, -width), width=(width, -width)) if width else x
 
     def _per_channel(self, name: str, values: Tensor) -> str:

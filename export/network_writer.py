@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import nn
 
 from efdn.deploy import DeployBlock, DeployEFDN
 from efdn.gate import POOL_SIZE, POOL_STRIDE, Gate
-from efdn.layers import BSConv
+from efdn.layers import BSConv, conv_parts
 from export.mixing_writer import MixingWriter, array
 from export.parts_writer import PartsWriter
 
@@ -27,27 +28,49 @@ class NetworkWriter(PartsWriter[DeployEFDN]):
         if network.head_repeats > 1:
             x = writer.op("Concat", *[x] * network.head_repeats, axis=1)
         head = self.conv(x, "head", network.head)
-        features, outputs = head, []
-        for index, block in enumerate(network.blocks):
-            with writer.scope(f"body.{index}"):
-                features = self._block(features, block)
-            outputs.append(features)
-        x = self.conv(writer.op("Concat", *outputs, axis=1), "fusion", network.fusion)
-        x = self.conv(writer.gelu(x), "refine", network.refine)
+        outputs = self._outputs(head)
+        if network.add_up:
+            fused = self._added_up(outputs, network.fusion, len(network.blocks))
+        else:
+            fused = self.conv(writer.op("Concat", *outputs, axis=1), "fusion", network.fusion)
+        x = self.conv(writer.gelu(fused), "refine", network.refine)
         return self.conv(writer.op("Add", x, head), "tail", network.tail)
+
+    def _outputs(self, features: str) -> Iterator[str]:
+        """Of one block after the other."""
+        for index, block in enumerate(self.network.blocks):
+            with self.writer.scope(f"body.{index}"):
+                features = self._block(features, block)
+            yield features
+
+    def _added_up(self, maps: Iterable[str], fusion: nn.Conv2d, count: int) -> str:
+        """`efdn.layers.added_up`, every map's part written right after the map."""
+        total = ""
+        for index, (x, (weight, bias)) in enumerate(zip(maps, conv_parts(fusion, count), strict=True)):
+            values = None if bias is None else array(bias)
+            part = self.writer.conv(x, f"fusion.{index}", array(weight), values, stride=1, padding=0, groups=1)
+            total = self.writer.op("Add", part, total) if total else part
+        return total
 
     def _block(self, x: str, block: DeployBlock) -> str:
         writer = self.writer
-        stages = MixingWriter(writer).write(x, block.mixing)
+        mixing = MixingWriter(writer)
+        stages = mixing.write(x, block.mixing)
         if block.joined:
             stages = [writer.op("Concat", *stages, axis=1)]
         branches = [
             self.conv(stage, "branches" if block.joined else f"branch.{index}", branch)
             for index, (branch, stage) in enumerate(zip(block.branch_convs, stages, strict=True))
         ]
-        joined = branches[0] if block.joined else writer.op("Concat", *branches, axis=1)
-        activated = writer.gelu(joined)
-        out = self.conv(activated, "fusion", block.fusion)
+        if block.add_up:
+            margins = block.mixing.margins
+            # Activated before they are cropped: engines do that as part of the convolution.
+            maps = [mixing.crop(writer.gelu(branch), margin) for branch, margin in zip(branches, margins, strict=True)]
+            out = activated = self._added_up(maps, block.fusion, len(maps))
+        else:
+            joined = branches[0] if block.joined else writer.op("Concat", *branches, axis=1)
+            activated = writer.gelu(joined)
+            out = self.conv(activated, "fusion", block.fusion)
         with writer.scope("attention"):
             gate = self._gate(activated if block.gate_reads_branches else out, block.gate)
             gated = writer.op("Mul", out, gate)

@@ -162,7 +162,7 @@ def test_bare_passes_are_listed(command: Command, arguments: tuple[str, ...]) ->
 def test_passes_can_be_switched_and_are_in_the_sidecar(command: Command) -> None:
     save_network(make_network(), Path("w.safetensors"))
     arguments = ("--weights", "w.safetensors", "--shape", "16x24", "-o", "m.onnx")
-    assert command("efdn-export", "onnx", *arguments, "--passes", "-pad_channels,+join_branches").code == 0
+    assert command("efdn-export", "onnx", *arguments, "--passes", "-pad_channels,-add_up_branches,+join_branches").code == 0
     passes = read_sidecar(Path("m.onnx")).passes
     assert "pad_channels" not in passes
     assert "join_branches" in passes

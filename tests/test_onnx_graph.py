@@ -74,6 +74,9 @@ FORMS = [
     "tensorrt,-skip_terms",
     "tensorrt,-skip_terms,-lower_tail,join_skip",
     "tensorrt,wrap_once",
+    "onnxruntime,-wrap_once",
+    "add_up_branches",
+    "add_up_blocks",
     "convolve_mixers",
     "group_channels,convolve_mixers",
 ]

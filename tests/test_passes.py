@@ -95,10 +95,11 @@ def test_each_pass_changes_something(name: str) -> None:
 def description(network: DeployEFDN) -> str:
     """Modules, shapes, flags and weights of a network."""
     flags = [
-        (block.gate.skip_terms, block.gate_reads_branches, block.mixing.wrap_once, block.mixing.convolve)
+        (block.gate.skip_terms, block.gate_reads_branches, block.mixing.wrap_once, block.mixing.convolve, block.add_up)
         for block in network.blocks
     ]
-    return f"{network} {flags} {[float(value.double().sum()) for value in network.state_dict().values()]}"
+    sums = [float(value.double().sum()) for value in network.state_dict().values()]
+    return f"{network} {network.add_up} {flags} {sums}"
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)

@@ -81,6 +81,22 @@ def convolve_mixers(network: DeployEFDN) -> DeployEFDN:
     return result
 
 
+def add_up_branches(network: DeployEFDN) -> DeployEFDN:
+    """Makes a block's fusion a sum of four convolutions, each over one branch that is activated and cropped alone."""
+    result = copy.deepcopy(network)
+    for block in result.blocks:
+        block.add_up = True
+        block.mixing.keep_margins = block.mixing.wrap_once
+    return result
+
+
+def add_up_blocks(network: DeployEFDN) -> DeployEFDN:
+    """Adds what the tail reads of every block as soon as the block is done, and keeps none of their outputs."""
+    result = copy.deepcopy(network)
+    result.add_up = True
+    return result
+
+
 def _multiple(count: int, of: int) -> int:
     """The smallest multiple that is not below `count`."""
     return -(-count // of) * of

@@ -57,6 +57,8 @@ PASSES = (
     Pass(apply=channels.join_branches),
     Pass(apply=channels.wrap_once, requires=("group_channels",)),
     Pass(apply=channels.convolve_mixers),
+    Pass(apply=channels.add_up_branches, excludes=("join_branches", "read_branches")),
+    Pass(apply=channels.add_up_blocks),
     Pass(apply=head.fold_scale),
 )
 """In the order in which they run."""
@@ -72,6 +74,8 @@ _CPU = (
     "pad_channels",
     "wrap_once",
     "convolve_mixers",
+    "add_up_branches",
+    "add_up_blocks",
 )
 
 _TENSORRT = (

@@ -10,7 +10,6 @@ from typing import BinaryIO, Protocol
 
 from efdn.errors import OutputError
 from efdn.files import reason_of, staged
-from efdn.pictures.exif import without_prefix
 from efdn.pictures.formats import Format, check_fits
 from efdn.pictures.picture import NOTHING, Layout, Metadata, Picture, Pixels
 from efdn.pictures.rows import DEFAULT_SAVING, RowWriter, SaveOptions
@@ -101,6 +100,8 @@ def sound_metadata(path: Path, metadata: Metadata) -> Metadata:
         raise OutputError(f"cannot write {path}: expected a resolution above 0 dots an inch, got {metadata.dpi}")
     if metadata.exif is None:
         return metadata
+    from efdn.pictures.exif import without_prefix
+
     exif = without_prefix(metadata.exif)
     if exif is None:
         raise OutputError(f"cannot write {path}: expected EXIF as a TIFF structure, this is broken; leave it out")

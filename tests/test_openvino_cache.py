@@ -1,0 +1,88 @@
+"""OpenVINO's compiled models are kept, and what is kept is never trusted blindly."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from efdn.assets import DEFAULT_ONNX
+from efdn.caches import VARIABLE
+from engines.openvino_cache import KEPT, CompiledCache
+from engines.options import RunOptions
+from engines.protocol import INPUT, OUTPUT
+
+pytest.importorskip("openvino")
+
+from engines.openvino import OpenVinoEngine, open_openvino
+
+X = np.random.default_rng(0).uniform(0, 255, (1, 3, 24, 31)).astype(np.float32)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+def files(cache: Path) -> list[Path]:
+    return sorted(path for path in cache.rglob("*") if path.is_file())
+
+
+def result(threads: int = 1) -> np.ndarray:
+    with open_openvino(DEFAULT_ONNX, RunOptions(threads=threads)) as engine:
+        return engine.infer({INPUT: X})[OUTPUT]
+
+
+def forbid_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: OpenVinoEngine, **settings: object) -> None:
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr(OpenVinoEngine, "_compile", refuse)
+
+
+def test_the_second_start_compiles_nothing_and_gives_the_same(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = result()
+    assert len(files(cache)) == 1
+    forbid_compiling(monkeypatch)
+    np.testing.assert_array_equal(result(), first)
+    with pytest.raises(AssertionError, match="compiled"):
+        result(threads=2)  # Other settings, another file.
+
+
+@pytest.mark.parametrize("damage", ["a byte", "refused"])
+def test_a_file_that_is_no_good_is_replaced(cache: Path, damage: str) -> None:
+    first = result()
+    (file,) = files(cache)
+    if damage == "a byte":
+        bad = bytearray(file.read_bytes())
+        bad[len(bad) // 2] ^= 1
+        file.write_bytes(bad)
+    else:
+        CompiledCache(file).save(b"not a model")
+    np.testing.assert_array_equal(result(), first)
+    kept = CompiledCache(file).load()
+    assert kept is not None
+    assert len(kept) > 100_000
+
+
+def test_only_whole_files_are_taken(tmp_path: Path) -> None:
+    cache = CompiledCache(tmp_path / "a.bin")
+    cache.save(b"compiled")
+    good = cache.path.read_bytes()
+    assert cache.load() == b"compiled"
+    for bad in (b"", good[:-1], good[:20], b"x" + good[1:], good + b"x"):
+        cache.path.write_bytes(bad)
+        assert cache.load() is None
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "file" / "cache"))
+    assert result().shape == (1, 3, 96, 124)
+
+
+def test_the_oldest_files_go(tmp_path: Path) -> None:
+    for index in range(KEPT + 3):
+        CompiledCache(tmp_path / f"{index:03}.bin").save(bytes([index]))
+    assert len(files(tmp_path)) == KEPT
+    assert CompiledCache(tmp_path / f"{KEPT + 2:03}.bin").load() == bytes([KEPT + 2])
