@@ -114,7 +114,7 @@ def infer(
     CMYK TIFF, unless --ext or -o say otherwise.
 
     The engine is chosen in this order: a TensorRT engine given with --model,
-    ONNX Runtime on CUDA, ONNX Runtime on the CPU, OpenVINO, PyTorch. What runs
+    ONNX Runtime on CUDA, OpenVINO, ONNX Runtime on the CPU, PyTorch. What runs
     here, and what is missing for the others, is what efdn-doctor tells.
     """
     options = InferOptions(

@@ -129,7 +129,8 @@ class OpenVinoEngine(Engine):
         try:
             graph = self._core.read_model(self._content)
         except RuntimeError as error:
-            raise ModelFileError(f"OpenVINO cannot load {self.model.name}: {_reason(error)}") from error
+            # Not the file's fault for all that is known: it was read before, and others may take its operators.
+            raise EngineError(f"OpenVINO cannot load {self.model.name}: {_reason(error)}") from error
         try:
             return self._core.compile_model(graph, "CPU", {**self._settings, **settings})
         except RuntimeError as error:

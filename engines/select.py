@@ -2,7 +2,7 @@
 
 The order: a TensorRT engine file given as the model runs on TensorRT; an ONNX
 model (the packaged one where none is given) on ONNX Runtime with CUDA, else on
-ONNX Runtime on the CPU, else on OpenVINO; weights on PyTorch, as do the packaged
+OpenVINO, else on ONNX Runtime on the CPU; weights on PyTorch, as do the packaged
 weights where none of these is installed. An engine asked for by name runs or is
 an error.
 """

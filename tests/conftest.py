@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
+from efdn.caches import VARIABLE
 from efdn.config import EFDNConfig
 from efdn.errors import EfdnError
 from efdn.network import EFDN
@@ -29,11 +32,18 @@ settings.load_profile("project")
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The tests start many a process; where none keeps what it compiles, each compiles the same modules anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Networks here are tiny: threads that wait for each other are most of the time, above all on a busy machine.
 torch.set_num_threads(1)
 
 VECTORS = Path(__file__).parent / "vectors"
 EXAMPLES = Path(__file__).parent.parent / "examples"
+
+SLOWEST = ("cluster", "slow", "browser")
+"""Markers of tests that take long, the longest first."""
 
 
 def installed(module: str) -> bool:
@@ -55,6 +65,28 @@ def has_onnxruntime_cuda() -> bool:
     return "CUDAExecutionProvider" in onnxruntime.get_available_providers() and has_gpu()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives all tests one cache of their own, which the processes of pytest-xdist inherit, and their order a say.
+
+    Left alone, pytest-xdist begins files of few tests last, and among these are the slowest.
+    """
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+    if VARIABLE not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="efdn-tests-")
+        config.add_cleanup(folder.cleanup)
+        os.environ[VARIABLE] = folder.name
+
+
+def slowest_first(items: list[pytest.Item]) -> None:
+    """Puts files with slow tests before the others, or the last of them would have one process wait for it alone."""
+    ranks: dict[Path, int] = {}
+    for item in items:
+        rank = next((rank for rank, mark in enumerate(SLOWEST) if mark in item.keywords), len(SLOWEST))
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skips, visibly, what this machine cannot run; with EFDN_REQUIRE_RTX a missing TensorRT for RTX is an error."""
     if not installed("tensorrt_rtx") and os.environ.get("EFDN_REQUIRE_RTX"):
@@ -67,6 +99,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(without_rtx)
         if "gpu" in item.keywords and not gpu:
             item.add_marker(without_gpu)
+    slowest_first(items)
 
 
 @pytest.fixture(autouse=True)

@@ -162,8 +162,8 @@ def test_engines_are_run_one_after_another_and_compared_with_the_first_that_runs
     shelf = Shelf(
         tensorrt=EngineError("needs a file:\nbuild one"),
         onnxruntime_cuda=MissingExtraError("onnxruntime", "gpu", "It"),
-        onnxruntime_cpu=0,
-        openvino=2,
+        openvino=0,
+        onnxruntime_cpu=2,
         pytorch=0,
     )
     pixels = np.clip(noise(20, 24), 0, 250)

@@ -26,7 +26,7 @@ def test_broken_and_foreign_onnx_files_are_explained(tmp_path: Path) -> None:
 
 def test_a_broken_model_is_not_blamed_on_the_engines(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"not a model")
-    with pytest.raises(ModelFileError, match=r"^ONNX Runtime cannot load m\.onnx"):
+    with pytest.raises(ModelFileError, match=r"^m\.onnx is not a readable ONNX file"):
         choose_engine(tmp_path / "m.onnx")
 
 
@@ -58,9 +58,20 @@ def test_automatic_choice_passes_over_with_reasons(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(ort, "open_cuda", no_cuda)
     choice = choose_engine()
     with choice.engine as engine:
-        assert engine.name == "onnxruntime-cpu"
+        assert engine.name == "openvino"
         assert engine.model.name == DEFAULT_ONNX.name
     assert choice.passed_over == ("onnxruntime-cuda (there is no CUDA)",)
+
+
+def test_a_graph_that_openvino_does_not_take_runs_on_onnx_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(model: Path, options: RunOptions) -> Engine:
+        raise EngineError("OpenVINO cannot load it: no such operator")
+
+    monkeypatch.setattr(openvino, "open_openvino", refuse)
+    choice = choose_engine()
+    with choice.engine as engine:
+        assert engine.name == "onnxruntime-cpu"
+    assert choice.passed_over[-1] == "openvino (OpenVINO cannot load it)"
 
 
 def test_without_onnx_runtime_and_openvino_the_packaged_weights_run_on_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +90,7 @@ def test_with_nothing_installed_the_error_names_every_engine(monkeypatch: pytest
         raise MissingExtraError("something", "cpu", "This engine")
 
     monkeypatch.setattr(registry.EngineEntry, "open", missing)
-    with pytest.raises(EngineError, match=r"onnxruntime-cuda.*onnxruntime-cpu.*openvino.*pytorch"):
+    with pytest.raises(EngineError, match=r"onnxruntime-cuda.*openvino.*onnxruntime-cpu.*pytorch"):
         choose_engine()
 
 
@@ -88,7 +99,7 @@ def test_the_kind_of_model_decides_the_engine(monkeypatch: pytest.MonkeyPatch) -
         raise EngineError("there is no CUDA: buy some")
 
     monkeypatch.setattr(ort, "open_cuda", no_cuda)
-    for model, name in ((DEFAULT_WEIGHTS, "pytorch"), (DEFAULT_ONNX, "onnxruntime-cpu")):
+    for model, name in ((DEFAULT_WEIGHTS, "pytorch"), (DEFAULT_ONNX, "openvino")):
         with choose_engine(model).engine as engine:
             assert engine.name == name
 
@@ -99,7 +110,7 @@ def test_the_kind_of_model_decides_the_engine(monkeypatch: pytest.MonkeyPatch) -
         (None, "tensorrt", "efdn-export trt"),
         (None, "warp", "no engine 'warp': expected auto, tensorrt"),
         (DEFAULT_WEIGHTS, "onnxruntime-cpu", "efdn-export onnx --weights"),
-        (DEFAULT_ONNX, "pytorch", "use --engine onnxruntime-cuda, onnxruntime-cpu"),
+        (DEFAULT_ONNX, "pytorch", "use --engine onnxruntime-cuda, openvino, onnxruntime-cpu"),
         (Path("none.onnx"), "auto", "no model file"),
         (Path(), "auto", "is a folder"),
         (Path(__file__), "auto", "cannot tell what"),

@@ -34,7 +34,7 @@ def test_a_file_cut_off_is_blamed_on_the_file(tmp_path: Path, size: int) -> None
 def test_what_openvino_itself_cannot_read_is_blamed_on_the_file() -> None:
     model = onnx.load(DEFAULT_ONNX)
     model.graph.node[5].op_type = "NoSuchOperator"
-    with pytest.raises(ModelFileError, match=r"OpenVINO cannot load odd\.onnx: .*NoSuchOperator"):
+    with pytest.raises(EngineError, match=r"OpenVINO cannot load odd\.onnx: .*NoSuchOperator"):
         OpenVinoEngine(model.SerializeToString(), "odd.onnx")
 
 
