@@ -50,7 +50,10 @@ lint: $(READY_TO_TEST)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# PyTorch's own export, which is one of the peers, needs onnxscript.
 bench: $(READY)
+	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt onnxscript
+	$(BIN)/python -m benchmarks.peers $(ARGS)
 	$(BIN)/python -m benchmarks.main_path
 
 # Installs nothing: it uses .venv where that is there, else PYTHON, and further Pythons that are named:

@@ -1,46 +1,133 @@
-"""Peak memory of one picture through the packaged model on the CPU: `python -m benchmarks.memory [SIDE ...]`.
+"""Memory of one picture on the CPU: `python -m benchmarks.memory [--engines NAMES] [--model FILE] [HxW ...]`.
 
-Each size runs in a process of its own, and what the process held before the picture is taken off. Needs a POSIX system.
+Every engine and size has a process of its own, which opens the engine, makes the input, notes its resident size, runs
+once, and notes the peak during that run. The growth is held to the largest set of activations that must live at once,
+which is derived from the ONNX graph (`export.live_set`); with `--whole`, a picture of bytes goes through, conversions
+included. Prints a table and writes `benchmarks/results/memory.json`. Needs Linux.
 """
 
 from __future__ import annotations
 
-import resource
+import argparse
+import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from efdn.assets import DEFAULT_ONNX
+from efdn.errors import EngineError
+from efdn.shapes import Side
+from engines.options import RunOptions
+from engines.profiling.machine import machine
+from engines.registry import ModelKind, find_engine
 from engines.select import choose_engine
-from engines.whole import upscale
+from engines.whole import to_network, upscale
+from engines.worker.memory import peak_resident_bytes, resident_bytes
 
-SIDES = (256, 512, 768)
-ONE = "--one"
-
-
-def main(sides: list[int]) -> None:
-    """Measures every size in a fresh process."""
-    for side in sides:
-        subprocess.run([sys.executable, "-m", "benchmarks.memory", ONE, str(side)], check=True)
+ENGINES = "onnxruntime-cpu,openvino"
+SIZES = ("256x256", "720x1280")
+RESULTS = Path(__file__).parent / "results" / "memory.json"
+CLEAR_PEAK, RESET = Path("/proc/self/clear_refs"), "5"
+HEADINGS = ("engine", "size", "before, MB", "growth, MB", "bytes a pixel", "must live, bytes a pixel", "ratio")
 
 
-def measure(side: int) -> None:
-    """Upscales one picture of side x side pixels and prints what it took."""
-    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    with choose_engine(name="onnxruntime-cpu").engine as engine:
-        before = peak_gigabytes()
-        upscale(engine, pixels)
-    taken = peak_gigabytes() - before
-    print(f"{side}x{side}  {taken:.2f} GB, {taken / (side * side / 1e6):.1f} GB a megapixel", flush=True)
+def main(arguments: Sequence[str]) -> None:
+    """Measures every engine at every size, or one in this process."""
+    options = _parsed(arguments)
+    if options.one:
+        print(json.dumps(measure(options.engines, side_of(options.sizes[0]), options)))
+        return
+    rows = [
+        {**_measured_apart(engine, size, options), **live_sets(engine, side_of(size), options.model)}
+        for engine in options.engines.split(",")
+        for size in options.sizes or SIZES
+    ]
+    about = {"command": f"python -m benchmarks.memory {' '.join(arguments)}".strip(), "whole": options.whole}
+    RESULTS.write_text(json.dumps({**about, "machine": machine(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    print(table(rows))
 
 
-def peak_gigabytes() -> float:
-    """Largest resident size of this process so far; Linux counts kilobytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+def measure(name: str, side: Side, options: argparse.Namespace) -> dict[str, Any]:
+    """One run in this process.
+
+    Args:
+        name: of the engine.
+        side: height and width of the picture, in pixels.
+        options: as typed: threads, model, and whether a whole picture of bytes goes in and out.
+
+    Raises:
+        EngineError: this system does not tell how much memory a process takes.
+    """
+    pixels = np.random.default_rng(0).integers(0, 256, (*side, 3), dtype=np.uint8)
+    with choose_engine(options.model, name, RunOptions(threads=options.threads)).engine as engine:
+        spec = engine.inputs[0]
+        x = pixels[None] if spec.picture else to_network(pixels, engine.model.data_range)
+        before = resident_bytes()
+        CLEAR_PEAK.write_text(RESET, encoding="ascii")
+        result = upscale(engine, pixels) if options.whole else engine.infer({spec.name: x})
+        peak, after = peak_resident_bytes(), resident_bytes()
+        detail = engine.detail
+        del result
+    if before is None or peak is None or after is None:
+        raise EngineError("expected /proc/self/status to tell resident sizes, which it does on Linux only")
+    return {"engine": name, "detail": detail, "side": list(side), "before": before, "peak": peak, "after": after}
+
+
+def live_sets(engine: str, side: Side, graph: Path | None = None) -> dict[str, Any]:
+    """What must live at once, in bytes, by what a run may do to its inputs; for engines that run a graph."""
+    if find_engine(engine).reads is not ModelKind.ONNX:
+        return {}
+    import onnx
+
+    from export.live_set import Reuse, largest_live_set
+
+    model = onnx.load(graph or DEFAULT_ONNX)
+    return {"live": {reuse.value: largest_live_set(model, side, reuse).bytes for reuse in Reuse}}
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """A row for each engine and size, in Markdown; what must live is the least of the three bounds."""
+    lines = [" | ".join(HEADINGS), " | ".join("-" if index < 2 else "-:" for index in range(len(HEADINGS)))]
+    for row in rows:
+        height, width = row["side"]
+        growth, least = row["peak"] - row["before"], min(row.get("live", {"": 0}).values())
+        pixels = height * width
+        bound = (f"{least / pixels:,.0f}", f"{growth / least:.2f}") if least else ("", "")
+        figures = (f"{row['before'] / 1e6:,.0f}", f"{growth / 1e6:,.0f}", f"{growth / pixels:,.0f}", *bound)
+        lines.append(" | ".join((row["engine"], f"{height}x{width}", *figures)))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def side_of(text: str) -> Side:
+    """(height, width) from HxW."""
+    height, width = text.split("x")
+    return int(height), int(width)
+
+
+def _measured_apart(engine: str, size: str, options: argparse.Namespace) -> dict[str, Any]:
+    given = [("--threads", options.threads), ("--model", options.model)]
+    typed = [text for name, value in given if value is not None for text in (name, str(value))]
+    typed += ["--whole"] if options.whole else []
+    command = [sys.executable, "-m", "benchmarks.memory", "--one", "--engines", engine, *typed, size]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory")
+    parser.add_argument("sizes", nargs="*", metavar="HxW", help=f"{' and '.join(SIZES)} without")
+    parser.add_argument("--engines", default=ENGINES, help="separated by commas")
+    parser.add_argument("--model", type=Path, help="an ONNX file; the packaged one without")
+    parser.add_argument("--threads", type=int, help="all cores without")
+    parser.add_argument("--whole", action="store_true", help="from a picture of bytes to a picture of bytes")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == [ONE]:
-        measure(int(sys.argv[2]))
-    else:
-        main([int(side) for side in sys.argv[1:]] or list(SIDES))
+    main(sys.argv[1:])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -117,6 +116,8 @@ def voice(count: int, *, json_lines: bool, quiet: bool, verbose: bool) -> Iterat
 
 def show_json(content: dict[str, Any]) -> None:
     """A line on stdout. Where that is no UTF-8, all that is not ASCII is escaped, as JSON has it."""
+    import json
+
     whole = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     print(json.dumps(content, ensure_ascii=not whole), flush=True)
 

@@ -14,12 +14,13 @@ without.
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from efdn.copying import copied
 
 RELU_LAYERS = (nn.ReLU, nn.LeakyReLU)
 POOLING_LAYERS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
@@ -50,7 +51,7 @@ def count_complexity(network: nn.Module, height: int = 256, width: int = 256) ->
         height: of the input, in pixels.
         width: of the input, in pixels.
     """
-    meta = copy.deepcopy(network).to("meta").eval()
+    meta = copied(network).to("meta").eval()
     flops = activations = 0
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from typing import TypeVar, cast
 
@@ -10,6 +9,7 @@ from torch import nn
 
 from efdn.architectures import find_architecture, imported
 from efdn.config import NetworkConfig
+from efdn.copying import copied
 from efdn.errors import UsageError
 from efdn.upscaler import Upscaler
 
@@ -60,7 +60,7 @@ def deploy_stages(network: Upscaler, passes: Sequence[str]) -> Iterator[tuple[st
 def as_trained(deployed: N, network: nn.Module) -> N:
     """A deploy form in the dtype and on the device of the network it came from, ready to run."""
     like = next(network.parameters())
-    return copy.deepcopy(deployed).to(dtype=like.dtype, device=like.device).eval().requires_grad_(False)
+    return copied(deployed).to(dtype=like.dtype, device=like.device).eval().requires_grad_(False)
 
 
 def deployed_form(network: Upscaler) -> Upscaler:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,7 +32,7 @@ def part_beside(final: Path, ending: str = "") -> Path:
         final: the file to write.
         ending: with its dot, for libraries that tell formats by it.
     """
-    return final.with_name(f".efdn-{_mark}{secrets.token_hex(8)}.part{ending}")
+    return final.with_name(f".efdn-{_mark}{os.urandom(8).hex()}.part{ending}")
 
 
 def remove_parts(folder: Path, mark: str) -> int:

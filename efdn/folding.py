@@ -5,12 +5,12 @@ Pure functions: a new network is returned, the argument stays as it was.
 
 from __future__ import annotations
 
-import copy
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from efdn.copying import copied
 from efdn.deploy import DeployBlock, DeployEFDN
 from efdn.gate import Gate
 from efdn.mixers import FoldedMixer
@@ -30,7 +30,7 @@ def fold_batch_norms(network: EFDN) -> DeployEFDN:
     Returns:
         A network of the same dtype without norms, channels in the published order.
     """
-    own = copy.deepcopy(network).eval().requires_grad_(False)
+    own = copied(network).eval().requires_grad_(False)
     fusion, _, refine = own.body_tail
     return DeployEFDN(
         own.config,
@@ -66,7 +66,7 @@ def _fold_block(block: Block) -> DeployBlock:
     scale, offset = affine_of_norm(block.norm)
     carried = torch.where(scale.abs() >= SMALLEST_SCALE, scale, torch.ones_like(scale))
     gain = scale / carried
-    fusion, gate = copy.deepcopy(block.c5), Gate(copy.deepcopy(block.esa))
+    fusion, gate = copied(block.c5), Gate(copied(block.esa))
     fusion.weight.mul_(carried.view(-1, 1, 1, 1))
     bias_of(fusion).mul_(carried)
     gate.head.weight.div_(carried.view(1, -1, 1, 1))

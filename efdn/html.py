@@ -117,24 +117,27 @@ def wide(content: str, kind: str = "") -> str:
     return f'<div class="{f"wide {kind}".strip()}">{content}</div>'
 
 
-def bar_chart(title: str, bars: Sequence[tuple[str, float, str]], *, best: str | None = None) -> str:
+def bar_chart(
+    title: str, bars: Sequence[tuple[str, float, str]], *, best: str | None = None, label_width: int = LABEL_WIDTH
+) -> str:
     """A horizontal bar chart as SVG.
 
     Args:
         title: shown above, and read by screen readers.
         bars: (label, length, text of the value); lengths are not negative.
         best: label of the bar to set apart.
+        label_width: room for the labels, in pixels.
     """
     longest = max((length for _, length, _ in bars), default=0.0) or 1.0
-    room = CHART_WIDTH - LABEL_WIDTH - VALUE_WIDTH
+    room = CHART_WIDTH - label_width - VALUE_WIDTH
     rows = []
     for index, (label, length, value) in enumerate(bars):
         y, width = 40 + index * ROW_HEIGHT, room * length / longest
         kind = "bar best" if label == best else "bar"
         rows.append(
-            f'<text x="{LABEL_WIDTH - 10}" y="{y + 16}" text-anchor="end">{escape(label)}</text>'
-            f'<rect class="{kind}" x="{LABEL_WIDTH}" y="{y + 2}" width="{width:.1f}" height="20" rx="2"/>'
-            f'<text class="value" x="{LABEL_WIDTH + width + 8:.1f}" y="{y + 16}">{escape(value)}</text>'
+            f'<text x="{label_width - 10}" y="{y + 16}" text-anchor="end">{escape(label)}</text>'
+            f'<rect class="{kind}" x="{label_width}" y="{y + 2}" width="{width:.1f}" height="20" rx="2"/>'
+            f'<text class="value" x="{label_width + width + 8:.1f}" y="{y + 16}">{escape(value)}</text>'
         )
     return svg(title, CHART_WIDTH, 50 + ROW_HEIGHT * len(bars), rows)
 

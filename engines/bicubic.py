@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from efdn.errors import EngineError
+from efdn.errors import EngineError, ModelFileError
+from efdn.files import read_bytes
+from efdn.inspection.details import MalformedError
+from efdn.inspection.onnx_file import read_onnx
 from engines.feeds import check_feeds
+from engines.graphs import model_info
+from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import INPUT, OUTPUT, Arrays, Dim, Engine, ModelInfo, TensorSpec, shapes_of
 
 NAME = "bicubic"
 REACH = 2
 """Pixels on each side that the kernel looks at."""
+
+
+def open_bicubic(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
+    """Bicubic enlargement by the scale of an ONNX file, to be compared with what that file computes.
+
+    Raises:
+        ModelFileError: not a readable ONNX file of this toolkit.
+    """
+    try:
+        details = read_onnx(read_bytes(model))
+    except MalformedError as error:
+        raise ModelFileError(f"{model.name} is not a readable ONNX file: {error}; export it anew") from error
+    return BicubicEngine(model_info(details.metadata, model.name).scale)
 
 
 class BicubicEngine(Engine):

@@ -13,6 +13,9 @@ from engines.protocol import Engine
 
 Pixels = NDArray[np.uint8]
 
+BAND = 64
+"""Rows of a result that are converted at once."""
+
 
 def upscale(engine: Engine, pixels: Pixels, *, pad: int = 0) -> Pixels:
     """Upscales one picture.
@@ -101,16 +104,21 @@ def to_pixels(y: NDArray[Any], data_range: float) -> Pixels:
     Raises:
         EngineError: a value is not finite.
     """
-    image = y[0].astype(np.float32)
-    if not np.isfinite(image).all():
-        raise EngineError(
-            "the engine's output has values that are not finite: export with --fp32, or verify the weights"
-        )
-    if data_range != 255:
-        image *= np.float32(255 / data_range)
-    np.rint(image, out=image)
-    np.clip(image, 0, 255, out=image)
-    return np.ascontiguousarray(image.transpose(1, 2, 0).astype(np.uint8))
+    values = y[0]
+    result: Pixels = np.empty((*values.shape[1:], values.shape[0]), np.uint8)
+    for top in range(0, len(result), BAND):
+        # A band at a time: copies of the whole would take as much memory as the engine's output once more.
+        band = values[:, top : top + BAND].astype(np.float32)
+        if not np.isfinite(band).all():
+            raise EngineError(
+                "the engine's output has values that are not finite: export with --fp32, or verify the weights"
+            )
+        if data_range != 255:
+            band *= np.float32(255 / data_range)
+        np.rint(band, out=band)
+        np.clip(band, 0, 255, out=band)
+        result[top : top + BAND] = band.transpose(1, 2, 0)
+    return result
 
 
 def check_shape(engine: Engine, x: NDArray[Any], *, pad: int = 0) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
+from efdn.copying import copied
 from efdn.deployment import as_trained, deploy_stages
 from efdn.upscaler import Upscaler
 from export.verification import EXACT, compare, one_thread, require, run_network, verification_input
@@ -25,7 +25,7 @@ def checked_deploy(network: Upscaler, passes: Sequence[str]) -> Upscaler:
     data_range = network.config.data_range
     x = verification_input(data_range, PROBE).astype("float64")
     with one_thread():
-        before = run_network(copy.deepcopy(network).double().eval(), x, data_range)
+        before = run_network(copied(network).double().eval(), x, data_range)
         for index, (name, deployed) in enumerate(deploy_stages(network, passes)):
             after = run_network(deployed, x, data_range)
             label = f"pass {name}" if index else "fold"

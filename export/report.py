@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from efdn.copying import copied
 from efdn.deployment import as_trained, deploy_stages
 from efdn.errors import ParityError
 from efdn.upscaler import Upscaler
@@ -165,7 +165,7 @@ def _verify_on(
     data_range = network.config.data_range
     x = to_network(pixels, data_range)
     reference = run_network(network, x, data_range)
-    before = run_network(copy.deepcopy(network).double().eval(), x.astype(np.float64), data_range)
+    before = run_network(copied(network).double().eval(), x.astype(np.float64), data_range)
     checks: list[StageCheck] = []
     ranges: list[TensorRange] = []
     for stage in stages:

@@ -17,7 +17,7 @@ from tests.cluster_samples import (
     small_cluster,
     start,
 )
-from tests.inference_samples import no_parts_in
+from tests.inference_samples import FakeEngine, Infer, no_parts_in, run_infer
 
 pytest.importorskip("ray", reason="needs Ray: pip install '.[ray]'")
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -71,25 +71,27 @@ def wait_for_the_end_of(processes: list[int]) -> None:
         time.sleep(0.05)
 
 
-def test_results_and_words_are_those_of_one_process(cluster: SmallCluster) -> None:
+def test_results_and_words_are_those_of_one_process(
+    cluster: SmallCluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     sources = pictures("in", 5) + pictures("in/deep", 4)
     sources.append(Path("in/bad.png"))
     sources[-1].write_text("no picture")
-    here = start("in", "-r", "-o", "here", "--json", name="here")
-    there = start("in", "-r", "-o", "there", "--json", "--ray", cluster.address, name="there")
-    assert (here.wait(), there.wait()) == (1, 1), there.err.read_text()
+    there = start("in", "-r", "-o", "there", "--json", "--ray", cluster.address)
+    here = run_infer(monkeypatch, capsys, "in", "-r", "-o", "here", "--json")
+    assert (here.code, there.wait()) == (1, 1), there.err.read_text()
     assert files("there") == files("here")
     check_once_each(there, sources)
     check_quiet(there)
     told = [
-        {outcome["source"]: (outcome["status"], outcome["reason"], outcome["width"]) for outcome in command.outcomes}
+        {line["source"]: (line["status"], line["reason"], line["width"]) for line in command.lines if "source" in line}
         for command in (here, there)
     ]
     assert told[0] == told[1]
     summaries = [command.lines[-1]["summary"] for command in (here, there)]
     assert [(summary["done"], summary["failed"]) for summary in summaries] == [(9, 1), (9, 1)]
     assert summaries[1]["workers"] == summaries[1]["nodes"] == 2
-    failed = [line for line in here.err.read_text().splitlines() if "bad.png" in line]
+    failed = [line for line in here.err.splitlines() if "bad.png" in line]
     assert failed == [line for line in there.err.read_text().splitlines() if "bad.png" in line]
 
 
@@ -139,18 +141,20 @@ def test_a_node_whose_workers_have_no_engine_leaves_the_work_to_the_other(cluste
     assert cluster.at_work_on(cluster.second.node_id) == []
 
 
-def test_after_a_killed_driver_the_rest_is_done(cluster: SmallCluster) -> None:
+def test_after_a_killed_driver_the_rest_is_done(
+    cluster: SmallCluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    infer = Infer(patch=monkeypatch, capture=capsys, engine=FakeEngine(4))
     sources = pictures("in", 24)
-    line = ("in", "-o", "out", "--json", "--ray", cluster.address)
-    killed = start(*line, opener="open_slow", name="killed")
+    killed = start("in", "-o", "out", "--json", "--ray", cluster.address, opener="open_slow")
     killed.wait_until(lambda: len(killed.outcomes) >= 4)
     workers = cluster.at_work_on(cluster.head.node_id, cluster.second.node_id)
     assert workers
     killed.process.kill()
     killed.wait()
     wait_for_the_end_of(workers)
-    again = start(*line, "--skip-existing", opener="open_slow", name="again")
-    assert again.wait() == 0, again.err.read_text()
+    again = infer("in", "-o", "out", "--json", "--skip-existing")
+    assert again.code == 0, again.err
     done, skipped = (again.lines[-1]["summary"][key] for key in ("done", "skipped"))
     assert done + skipped == len(sources)
     assert skipped >= 4

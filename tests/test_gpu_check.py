@@ -121,8 +121,14 @@ def test_raw_times_are_thinned_evenly_and_say_so() -> None:
     assert engine["rounds_ms"]["compute"] == [[float(n) for n in range(0, 500, 5)]] * 2
 
 
-def test_pythons_are_looked_at_and_a_wrong_one_is_said() -> None:
-    (here,) = look_at([Path(sys.executable)])
+@pytest.fixture(scope="module")
+def here() -> Interpreter:
+    """This Python, looked at once: it imports all packages that the check knows."""
+    (found,) = look_at([Path(sys.executable)])
+    return found
+
+
+def test_pythons_are_looked_at_and_a_wrong_one_is_said(here: Interpreter) -> None:
     assert here.has("numpy", "torch", "onnxruntime")
     assert not here.has("numpy", "no_such_package")
     assert "command" not in here.as_json()
@@ -224,8 +230,9 @@ def test_without_a_gpu_nothing_is_written(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_results_that_are_there_are_not_replaced_by_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], here: Interpreter
 ) -> None:
+    monkeypatch.setattr(run, "look_at", lambda commands: (here,))
     kept = tmp_path / "gpu_rehearsal.json"
     kept.write_text("earlier results", encoding="utf-8")
     monkeypatch.setattr(run, "query_gpus", lambda: ())

@@ -26,22 +26,27 @@ HEAVY = (
 BEYOND = ("imagecodecs", "tifffile")
 """Needed for other pictures than plain 8-bit PNGs, which machines must read where nothing can be installed."""
 
-# Runs a command in a Python where the heavy packages cannot be imported, and tells what was.
-WITHOUT_HEAVY = f"""
+
+def telling(hidden: tuple[str, ...]) -> str:
+    """A program that runs a command in a Python where some packages cannot be imported, and tells what was."""
+    return f"""
 import importlib, sys
 class Hiding:
     def __init__(self, finder):
         self.finder = finder
     def find_spec(self, name, path=None, target=None):
-        hidden = name.split('.')[0] in {HEAVY + BEYOND!r}
+        hidden = name.split('.')[0] in {hidden!r}
         return None if hidden else self.finder.find_spec(name, path, target)
 sys.meta_path[:] = map(Hiding, sys.meta_path)
 module, sys.argv = sys.argv[1], sys.argv[1:]
 try:
     importlib.import_module(module).entry()
 finally:
-    print('IMPORTED', *sorted({{name.split('.')[0] for name in sys.modules}}), file=sys.stderr)
+    print('IMPORTED', *sorted(sys.modules), file=sys.stderr)
 """
+
+
+WITHOUT_HEAVY = telling(HEAVY + BEYOND)
 
 
 def run_without_heavy(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -51,6 +56,12 @@ def run_without_heavy(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def imported(result: subprocess.CompletedProcess[str]) -> set[str]:
+    """Packages that were."""
+    return {name.split(".")[0] for name in modules_imported(result)}
+
+
+def modules_imported(result: subprocess.CompletedProcess[str]) -> set[str]:
+    """Modules that were."""
     return set(result.stderr.splitlines()[-1].split()[1:])
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from efdn.errors import ConfigError, DeviceMemoryError, EngineError, ShapeError, UsageError
 from efdn.shapes import ShapeRange
 from engines.tiling import upscaling
+from engines.tiling.memory import HOST_BYTES_A_PIXEL
 from engines.tiling.options import DEFAULT_PAD, TileOptions
 from engines.tiling.plan import plan_tiles, untiled
 from engines.tiling.samples import check_depth, run_tile, to_samples
@@ -392,7 +393,7 @@ def test_pictures_that_tiles_do_not_cut_cannot_be_verified() -> None:
 def test_the_middle_is_taken_of_what_does_not_fit_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     from engines.tiling import verify
 
-    monkeypatch.setattr(verify, "free_bytes", lambda: 2 * 9_200 * 50 * 50)
+    monkeypatch.setattr(verify, "free_bytes", lambda: 2 * HOST_BYTES_A_PIXEL * 50 * 50)
     pixels = random_pixels(200, 100, 3)
     part = middle_that_fits(FakeEngine(), pixels)
     assert part.shape[0] * part.shape[1] <= 50 * 50

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import nn
 
+from efdn.copying import copied
 from efdn.deploy import DeployBlock, DeployEFDN
 from efdn.folding import bias_of
 from efdn.gate import Gate
@@ -19,7 +18,7 @@ def merge_narrow_bsconvs(network: DeployEFDN) -> DeployEFDN:
     With 3 or 11 channels to read, one dense convolution costs less than a map
     written and read in between.
     """
-    result = copy.deepcopy(network)
+    result = copied(network)
     result.head = merged(result.head)
     for block in result.blocks:
         block.gate.stride = merged(block.gate.stride)
@@ -34,7 +33,7 @@ def read_branches(network: DeployEFDN) -> DeployEFDN:
     it is made. The fusion also takes the last of the norm's scale, zero or not, since
     nobody else reads it.
     """
-    result = copy.deepcopy(network)
+    result = copied(network)
     for block in result.blocks:
         block.gate.head = composed(block.gate.head, block.fusion)
         block.gate_reads_branches = True
@@ -47,7 +46,7 @@ def read_branches(network: DeployEFDN) -> DeployEFDN:
 
 def join_skip(network: DeployEFDN) -> DeployEFDN:
     """Lets the attention's tail read concat(coarse, head), the skip's 1x1 multiplied into it."""
-    result = copy.deepcopy(network)
+    result = copied(network)
     for block in result.blocks:
         gate = block.gate
         skip, tail = _skip_and_tail(gate)
@@ -64,7 +63,7 @@ def lower_tail(network: DeployEFDN) -> DeployEFDN:
     goes into the last convolution of the coarse map, which takes all biases too, and
     into the skip.
     """
-    result = copy.deepcopy(network)
+    result = copied(network)
     for block in result.blocks:
         gate = block.gate
         skip, tail = _skip_and_tail(gate)
@@ -79,7 +78,7 @@ def lower_tail(network: DeployEFDN) -> DeployEFDN:
 
 def skip_terms(network: DeployEFDN) -> DeployEFDN:
     """Writes the attention's skip as a sum of channels times weights, which fuses with resize, sigmoid and sum."""
-    result = copy.deepcopy(network)
+    result = copied(network)
     for block in result.blocks:
         block.gate.skip_terms = True
     return result

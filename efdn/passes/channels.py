@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import nn
 
+from efdn.copying import copied
 from efdn.deploy import DeployBlock, DeployEFDN
 from efdn.folding import bias_of
 from efdn.gate import Gate
@@ -24,7 +23,7 @@ from efdn.passes.linear import (
 
 def group_channels(network: DeployEFDN) -> DeployEFDN:
     """Permutes the trunk's channels so that the mixing groups are contiguous and shifts are plain slices."""
-    result = copy.deepcopy(network)
+    result = copied(network)
     if network.grouped:
         return result
     channels = network.trunk_channels
@@ -41,7 +40,7 @@ def pad_channels(network: DeployEFDN) -> DeployEFDN:
     Half-precision kernels read eight channels at a time; for odd counts TensorRT
     inserts copies. The trunk's new channels join the group that does not move.
     """
-    result = copy.deepcopy(network)
+    result = copied(network)
     channels = network.trunk_channels
     trunk = padded_layout(channels, _multiple(channels, 8))
     _lay_out_trunk(result, trunk)
@@ -56,7 +55,7 @@ def pad_channels(network: DeployEFDN) -> DeployEFDN:
 
 def join_branches(network: DeployEFDN) -> DeployEFDN:
     """Makes the four 1x1 branches one convolution of four groups over concat(x, r1, r2, r3)."""
-    result = copy.deepcopy(network)
+    result = copied(network)
     for block in result.blocks:
         convs = block.branch_convs
         weight = torch.cat([conv.weight for conv in convs])
@@ -66,7 +65,7 @@ def join_branches(network: DeployEFDN) -> DeployEFDN:
 
 def wrap_once(network: DeployEFDN) -> DeployEFDN:
     """Continues the borders once per block, by three pixels, instead of in each of its mixers."""
-    result = copy.deepcopy(network)
+    result = copied(network)
     for block in result.blocks:
         block.mixing.wrap_once = True
     return result
@@ -74,7 +73,7 @@ def wrap_once(network: DeployEFDN) -> DeployEFDN:
 
 def convolve_mixers(network: DeployEFDN) -> DeployEFDN:
     """Makes every mixer a circular pad and a depthwise convolution with two taps a channel."""
-    result = copy.deepcopy(network)
+    result = copied(network)
     for block in result.blocks:
         for mixer in block.mixing.folded:
             mixer.taps = mixer.kernel
@@ -83,7 +82,7 @@ def convolve_mixers(network: DeployEFDN) -> DeployEFDN:
 
 def add_up_branches(network: DeployEFDN) -> DeployEFDN:
     """Makes a block's fusion a sum of four convolutions, each over one branch that is activated and cropped alone."""
-    result = copy.deepcopy(network)
+    result = copied(network)
     for block in result.blocks:
         block.add_up = True
         block.mixing.keep_margins = block.mixing.wrap_once
@@ -92,7 +91,7 @@ def add_up_branches(network: DeployEFDN) -> DeployEFDN:
 
 def add_up_blocks(network: DeployEFDN) -> DeployEFDN:
     """Adds what the tail reads of every block as soon as the block is done, and keeps none of their outputs."""
-    result = copy.deepcopy(network)
+    result = copied(network)
     result.add_up = True
     return result
 

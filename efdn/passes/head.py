@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-
 from torch import nn
 
+from efdn.copying import copied
 from efdn.deploy import DeployEFDN
 from efdn.folding import bias_of
 from efdn.layers import BSConv
@@ -17,7 +16,7 @@ WHITE = 255.0
 
 def sum_head_repeats(network: DeployEFDN) -> DeployEFDN:
     """Sums the head's weights over the repeats of its input, so that it reads plain RGB."""
-    result = copy.deepcopy(network)
+    result = copied(network)
     reading = _reading_half(result.head)
     summed = reading.weight.unflatten(1, (network.head_repeats, 3)).sum(dim=1)  # type: ignore[no-untyped-call]
     reading.weight, reading.in_channels = frozen(summed), 3
@@ -27,7 +26,7 @@ def sum_head_repeats(network: DeployEFDN) -> DeployEFDN:
 
 def merge_refine_bsconv(network: DeployEFDN) -> DeployEFDN:
     """Merges the separable convolution before the tail into a dense 3x3."""
-    result = copy.deepcopy(network)
+    result = copied(network)
     result.refine = merged(result.refine)
     return result
 
@@ -38,7 +37,7 @@ def fold_scale(network: DeployEFDN) -> DeployEFDN:
     The ratio goes into the weights of the head, whose input is zero-padded, and into
     weights and bias of the tail.
     """
-    result = copy.deepcopy(network)
+    result = copied(network)
     ratio = network.data_range / WHITE
     _reading_half(result.head).weight.mul_(ratio)
     result.tail.weight.div_(ratio)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from efdn.copying import copied
 from efdn.deploy import DeployEFDN
 from efdn.deployment import DEFAULT_PIPELINE as DEFAULT_PIPELINE
 from efdn.deployment import as_trained as as_trained
@@ -185,7 +185,7 @@ def deploy_stages(network: EFDN, passes: Sequence[str]) -> Iterator[tuple[str, D
         UsageError: passes that do not exist, or do not go together.
     """
     check_passes(passes)
-    deployed = fold_batch_norms(copy.deepcopy(network).double())
+    deployed = fold_batch_norms(copied(network).double())
     yield FOLD, deployed
     for name in passes:
         deployed = _BY_NAME[name].apply(deployed)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor
 
+from efdn.copying import copied
 from efdn.deploy import DeployBlock, DeployEFDN
 from efdn.folding import bias_of
 from efdn.passes.linear import read_affinely
@@ -23,7 +22,7 @@ def carry_scaled_trunk(network: DeployEFDN) -> DeployEFDN:
     through, so that the mixing is no obstacle. A block whose A would leave
     1/64..64, for a norm scale near zero, keeps its residual and starts anew.
     """
-    result = copy.deepcopy(network)
+    result = copied(network)
     scale = torch.ones_like(result.fusion.weight[0, : result.trunk_channels, 0, 0])
     offset = torch.zeros_like(scale)
     read_scale, read_offset = [], []

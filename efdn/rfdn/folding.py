@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
 
+from efdn.copying import copied
 from efdn.rfdn.network import RFDN, Block
 
 FOLD = "fold_residuals"
@@ -53,7 +53,7 @@ def deploy_stages(network: RFDN, passes: Sequence[str]) -> Iterator[tuple[str, D
         passes: after the folding; none, since RFDN has none.
     """
     assert not passes
-    yield FOLD, fold_residuals(copy.deepcopy(network).double())
+    yield FOLD, fold_residuals(copied(network).double())
 
 
 def _add_identity(conv: nn.Conv2d) -> None:

@@ -63,6 +63,8 @@ def torch_facts() -> Facts:
 
 def onnxruntime_facts() -> Facts:
     """Build and providers of ONNX Runtime, and libraries that its CUDA needs and does not find."""
+    # As `engines.ort.runtime` does, which would import NumPy here: that may be what is broken.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime as ort
 
     if hasattr(ort, "disable_telemetry_events"):

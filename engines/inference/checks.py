@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from efdn.errors import OutputError
-from efdn.pictures.animation_writer import check_animation, check_pages
 from efdn.pictures.formats import FORMATS, check_fits, default_ending, memory_bytes
 from efdn.pictures.header import read_header
 from efdn.pictures.picture import Color, Header, Layout
@@ -76,6 +75,8 @@ class Checks:
         layout = self._layout(header)
         check_depth(self._engine, layout.dtype)
         if self._wanted.all_frames and header.frames > 1:
+            from efdn.pictures.animation_writer import check_animation, check_pages
+
             chosen = (check_animation if header.moving else check_pages)(task.target, layout, self._wanted.saving)
         else:
             chosen = check_fits(task.target, layout, self._wanted.saving)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
 
 from efdn.pictures.header import read_header
 from efdn.pictures.picture import Picture, Pixels
 from engines.batch.task import Task
 from engines.batch.work import Result, Work
-from engines.inference.frame_work import FramesResult, FrameWork, Reel
 from engines.inference.picture_work import PictureResult, PictureWork
 from engines.inference.wanted import Wanted
 from engines.protocol import Engine
 
+if TYPE_CHECKING:
+    from engines.inference.frame_work import FramesResult, FrameWork, Reel
 
-class FileWork(Work[Picture | Reel, Result]):
+
+class FileWork(Work["Picture | Reel", Result]):
     """Hands single pictures to one kind of work and files of several to another.
 
     Args:
@@ -23,8 +27,15 @@ class FileWork(Work[Picture | Reel, Result]):
     """
 
     def __init__(self, engine: Engine, wanted: Wanted) -> None:
-        self._wanted = wanted
-        self._pictures, self._frames = PictureWork(engine, wanted), FrameWork(engine, wanted)
+        self._engine, self._wanted = engine, wanted
+        self._pictures = PictureWork(engine, wanted)
+
+    @cached_property
+    def _frames(self) -> FrameWork:
+        # Imported once a file of several pictures comes: most are of one, and commands are to start quickly.
+        from engines.inference.frame_work import FrameWork
+
+        return FrameWork(self._engine, self._wanted)
 
     def read(self, task: Task) -> Picture | Reel:
         if self._wanted.all_frames and read_header(task.source.path, max_pixels=self._wanted.max_pixels).frames > 1:
@@ -37,5 +48,5 @@ class FileWork(Work[Picture | Reel, Result]):
     def write(self, task: Task, result: Result, rows: Iterator[Pixels]) -> None:
         if isinstance(result, PictureResult):
             self._pictures.write(task, result, rows)
-        elif isinstance(result, FramesResult):
-            self._frames.write(task, result, rows)
+        else:
+            self._frames.write(task, cast("FramesResult", result), rows)

@@ -12,7 +12,6 @@ from engines.failures import run_error
 from engines.feeds import check_feeds
 from engines.graphs import first_line, model_info, tensor_spec, threads_of
 from engines.options import DEFAULT_OPTIONS, RunOptions
-from engines.ort.profile import profile_nodes
 from engines.ort.providers import CPU, Provider, name_of
 from engines.ort.runtime import Graph, detail_of, load_onnxruntime, open_session
 from engines.protocol import Arrays, Engine, LayerTime, TensorSpec, shapes_of
@@ -69,6 +68,8 @@ class OnnxRuntimeEngine(Engine):
         check_feeds(self.model.name, self.inputs, feeds)
         if name_of(self._graph.providers[0]) != CPU:
             return ()  # What ONNX Runtime tells of a GPU's nodes is how long they took to start.
+        from engines.ort.profile import profile_nodes
+
         return profile_nodes(self._ort, self._graph, feeds, runs)
 
     def close(self) -> None:

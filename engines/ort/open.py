@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from efdn.caches import cache_folder, folder_name
 from efdn.errors import EngineError, MissingExtraError, ModelFileError
 from efdn.extras import import_extra
 from efdn.files import read_bytes, sha256_of_bytes
-from efdn.inspection.details import MalformedError
-from efdn.inspection.onnx_file import OnnxDetails, read_onnx
 from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.ort.engine import OnnxRuntimeEngine
-from engines.ort.gpu import OnnxRuntimeGpuEngine
 from engines.ort.providers import CPU, CUDA, SHORT_NAMES, TENSORRT, Provider
 from engines.ort.runtime import load_onnxruntime
 from engines.protocol import Engine
+
+if TYPE_CHECKING:
+    from efdn.inspection.onnx_file import OnnxDetails
 
 FLOAT32_ON_CUDA: Provider = (CUDA, {"use_tf32": "0"})
 """Float32 is to mean float32: the provider's default is TF32."""
@@ -44,6 +45,8 @@ def open_cuda(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
         MissingExtraError: ONNX Runtime is not installed.
     """
     _require(CUDA)
+    from engines.ort.gpu import OnnxRuntimeGpuEngine
+
     return OnnxRuntimeGpuEngine("onnxruntime-cuda", read_bytes(model), model.name, (FLOAT32_ON_CUDA, CPU), options)
 
 
@@ -62,12 +65,10 @@ def open_tensorrt(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
     # TF32 would be used for float32, and the provider has no option against it, only the driver.
     # https://github.com/microsoft/onnxruntime/issues/26029
     os.environ.setdefault(TF32_VARIABLE, "0")
+    from engines.ort.gpu import OnnxRuntimeGpuEngine
+
     content = read_bytes(model)
-    try:
-        details = read_onnx(content)
-    except MalformedError as error:
-        raise ModelFileError(f"{model.name} is not a readable ONNX file: {error}; export it anew") from error
-    chosen = tensorrt_options(details, sha256_of_bytes(content), options)
+    chosen = tensorrt_options(_details(content, model.name), sha256_of_bytes(content), options)
     providers: tuple[Provider, ...] = ((TENSORRT, chosen), FLOAT32_ON_CUDA, CPU)
     return OnnxRuntimeGpuEngine("onnxruntime-tensorrt", content, model.name, providers, options)
 
@@ -94,6 +95,16 @@ def tensorrt_options(details: OnnxDetails, sha256: str, options: RunOptions) -> 
         folder.mkdir(parents=True, exist_ok=True)
         chosen |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)}
     return chosen
+
+
+def _details(content: bytes, name: str) -> OnnxDetails:
+    from efdn.inspection.details import MalformedError
+    from efdn.inspection.onnx_file import read_onnx
+
+    try:
+        return read_onnx(content)
+    except MalformedError as error:
+        raise ModelFileError(f"{name} is not a readable ONNX file: {error}; export it anew") from error
 
 
 def _flag(on: bool) -> str:

@@ -4,6 +4,7 @@ from engines.pytorch.engine import PyTorchEngine
 from engines.pytorch.open import (
     open_compiled,
     open_published,
+    open_published_channels_last,
     open_published_half,
     open_published_tf32,
     open_pytorch,
@@ -13,6 +14,7 @@ __all__ = [
     "PyTorchEngine",
     "open_compiled",
     "open_published",
+    "open_published_channels_last",
     "open_published_half",
     "open_published_tf32",
     "open_pytorch",

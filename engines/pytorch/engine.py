@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from efdn.copying import copied
 from efdn.errors import EngineError
 from engines.failures import run_error
 from engines.feeds import check_feeds
@@ -70,7 +70,7 @@ class PyTorchEngine(Engine):
         if hasattr(network, "_orig_mod"):
             return ()
         # A copy: hooks in the network itself would be called by other threads too.
-        watched = copy.deepcopy(network)
+        watched = copied(network)
         self._run(x, watched)
         clock = ModuleClock(watched)
         for _ in range(runs):

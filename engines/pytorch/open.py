@@ -12,7 +12,7 @@ from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import Engine, ModelInfo
 from engines.pytorch.cuda import PyTorchCudaEngine
 from engines.pytorch.engine import PyTorchEngine
-from engines.pytorch.forms import in_half
+from engines.pytorch.forms import in_channels_last, in_half
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,6 +42,22 @@ def open_published(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine
     """
     _torch(options)
     return _opened("pytorch-published", model, "published form", _published)
+
+
+def open_published_channels_last(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
+    """The published form with its maps channels last in memory, which PyTorch advises for convolutions on the CPU.
+
+    Raises:
+        WeightsError: as above.
+        MissingExtraError: as above.
+    """
+    _torch(options)
+    return _opened(
+        "pytorch-published-channels-last",
+        model,
+        "published form, channels last",
+        lambda network: in_channels_last(network.published_form()),
+    )
 
 
 def open_published_tf32(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
