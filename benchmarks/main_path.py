@@ -23,6 +23,7 @@ from engines.worker.picture import sample_pictures
 RESULTS = Path(__file__).parent / "results"
 COMMAND_RUNS = 7
 SIDE = 64
+ENGINES = ("onnxruntime-cpu", "openvino")
 
 
 def main() -> None:
@@ -48,7 +49,12 @@ def measure_commands(runs: int = COMMAND_RUNS) -> dict[str, list[float]]:
         commands = {
             "efdn-infer --help": ("cli.infer", "--help"),
             "efdn-export --help": ("cli.export", "--help"),
-            f"efdn-infer, {SIDE}x{SIDE}": ("cli.infer", str(picture), "-o", str(target), "--overwrite"),
+            **{
+                f"efdn-infer, {SIDE}x{SIDE}, {engine}": (
+                    *("cli.infer", str(picture), "-o", str(target), "--overwrite", "--engine", engine),
+                )
+                for engine in ENGINES
+            },
         }
         seconds: dict[str, list[float]] = {name: [] for name in commands}
         for _ in range(runs):

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import machine
+from benchmarks.timing import Timings, time_interleaved
 from efdn.assets import DEFAULT_WEIGHTS
 from efdn.files import staged, write_json
 from efdn.network import EFDN
@@ -34,7 +35,6 @@ from efdn.weights import load_network
 from engines.openvino_package import load_openvino
 from engines.ort import CPU, OnnxRuntimeEngine
 from engines.protocol import INPUT
-from engines.timing import Timings, time_interleaved
 from export.build_progress import quiet
 from export.io_format import IOFormat
 from export.onnx_graph import write_onnx
@@ -68,7 +68,8 @@ TIMED_ONLY = {
     "that, three wraps": "openvino,-wrap_once",
     "that, channels as published": "openvino,-pad_channels",
     "that, skip apart": "openvino,-join_skip",
-    "that, branches joined": "openvino,join_branches",
+    "that, branches fused at once": "openvino,-add_up_branches",
+    "that, blocks fused at once": "openvino,-add_up_blocks",
     "that, slices": "openvino,-convolve_mixers,-wrap_once",
 }
 """Rows that are only timed: depthwise mixers mean copies in TensorRT."""

@@ -19,6 +19,7 @@ from engines.failures import run_error
 from engines.feeds import check_feeds
 from engines.graphs import model_info, tensor_spec, threads_of
 from engines.openvino_cache import compiled_cache
+from engines.openvino_order import tie_sums
 from engines.openvino_package import load_openvino
 from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import Arrays, Engine, LayerTime, shapes_of
@@ -131,6 +132,7 @@ class OpenVinoEngine(Engine):
         except RuntimeError as error:
             # Not the file's fault for all that is known: it was read before, and others may take its operators.
             raise EngineError(f"OpenVINO cannot load {self.model.name}: {_reason(error)}") from error
+        tie_sums(self._openvino, graph)
         try:
             return self._core.compile_model(graph, "CPU", {**self._settings, **settings})
         except RuntimeError as error:

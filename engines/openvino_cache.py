@@ -20,6 +20,9 @@ from efdn.files import staged
 KEPT = 16
 """Files of one version and processor; the oldest go. Each is about twice its ONNX file."""
 
+FORM = 1
+"""Of what is compiled from a file: counted up when graphs are changed before they are compiled, or no longer."""
+
 _DIGEST_BYTES = 32
 
 
@@ -65,6 +68,6 @@ def compiled_cache(content: bytes, version: str, processor: str, settings: Mappi
         settings: with which it is compiled.
     """
     key = sha256(content)
-    key.update(json.dumps(dict(settings), sort_keys=True).encode())
+    key.update(json.dumps([FORM, dict(settings)], sort_keys=True).encode())
     folder = cache_folder() / "openvino" / folder_name(version) / folder_name(processor)
     return CompiledCache(folder / f"{key.hexdigest()[:16]}.bin")

@@ -74,6 +74,11 @@ class _Step:
     writes: tuple[str, ...]
     over: tuple[str, ...]
 
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Places that it reads or writes."""
+        return (*self.reads, *self.writes)
+
 
 def largest_live_set(model: onnx.ModelProto, side: Side, reuse: Reuse = Reuse.FUSED) -> LiveSet:
     """Derives the largest set of activations that live at once.
@@ -103,6 +108,22 @@ def largest_live_set(model: onnx.ModelProto, side: Side, reuse: Reuse = Reuse.FU
             largest = LiveSet(bytes=total, node=step.name, tensors=dict(live))
         live = {place: size for place, size in live.items() if last.get(place, index) > index}
     return largest
+
+
+def traffic_bytes(model: onnx.ModelProto, side: Side, reuse: Reuse = Reuse.FUSED) -> int:
+    """Bytes of activations that a run reads and writes, each once for every step that does.
+
+    Args:
+        model: as for `largest_live_set`.
+        side: height and width of the picture, in pixels.
+        reuse: FUSED where an Add or an activation after a convolution is part of it.
+
+    Raises:
+        ShapeError: the graph is fixed to another size.
+        ExportError: the graph's shapes do not follow from the picture's.
+    """
+    sizes = activation_bytes(model, side)
+    return sum(sizes[place] for step in _steps(model.graph, _places(model.graph), reuse) for place in step.touched)
 
 
 def activation_bytes(model: onnx.ModelProto, side: Side) -> dict[str, int]:

@@ -12,7 +12,6 @@ from engines.options import RunOptions
 from engines.ort import CPU, OnnxRuntimeEngine, open_cpu
 from engines.protocol import Engine
 from engines.select import choose_engine
-from engines.timing import time_interleaved
 
 
 def test_broken_and_foreign_onnx_files_are_explained(tmp_path: Path) -> None:
@@ -135,11 +134,3 @@ def test_an_engine_asked_for_never_becomes_another(monkeypatch: pytest.MonkeyPat
 def test_every_engine_has_a_packaged_model_or_is_given_one() -> None:
     assert {entry.reads for entry in registry.ENGINES} == set(registry.ModelKind)
     assert all(path.exists() for path in select.PACKAGED.values())
-
-
-def test_timing_takes_turns_and_keeps_raw_times() -> None:
-    order: list[str] = []
-    timings = time_interleaved({name: lambda name=name: order.append(name) for name in "ab"}, rounds=3, warm_up=1)  # type: ignore[misc]
-    assert order == list("abababab")
-    assert [len(timing.seconds) for timing in timings.values()] == [3, 3]
-    assert timings["a"].speed_up_over(timings["a"]) == 1

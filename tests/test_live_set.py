@@ -15,7 +15,7 @@ from efdn.network import EFDN
 from efdn.passes.pipeline import deploy_network, find_passes
 from efdn.weights import load_network
 from export.io_format import IOFormat
-from export.live_set import Reuse, activation_bytes, largest_live_set
+from export.live_set import Reuse, activation_bytes, largest_live_set, traffic_bytes
 from export.onnx_graph import write_onnx
 from export.precision import Precision
 
@@ -60,6 +60,11 @@ def test_elementwise_operators_write_over_an_input_that_they_are_the_last_to_rea
     skipped = graph(conv("x", "a"), node("Gelu", "a", "b"), node("Mul", "a", "b", "y"))
     assert [maps(model, reuse) for reuse in Reuse] == [2, 2, 2]
     assert [maps(skipped, reuse) for reuse in Reuse] == [3, 2, 2]
+
+
+def test_what_is_fused_is_neither_written_nor_read() -> None:
+    model = graph(conv("x", "a"), node("Gelu", "a", "b"), conv("b", "c"), node("Add", "c", "x", "y"))
+    assert [traffic_bytes(model, SIDE, reuse) / MAP for reuse in Reuse] == [9, 9, 5]
 
 
 def test_nobody_writes_over_the_input_of_the_graph() -> None:

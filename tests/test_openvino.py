@@ -10,10 +10,17 @@ import onnx
 import pytest
 
 from efdn.assets import DEFAULT_ONNX, DEFAULT_WEIGHTS
+from efdn.caches import VARIABLE
 from efdn.errors import EngineError, MissingExtraError, ModelFileError
+from efdn.network import EFDN
+from efdn.passes.pipeline import PIPELINES, deploy_network
+from efdn.weights import load_network
 from engines.openvino import OpenVinoEngine, open_openvino
+from engines.openvino_order import tie_sums
 from engines.options import RunOptions
 from engines.select import choose_engine
+from export.onnx_graph import write_onnx
+from export.precision import Precision
 from tests.conftest import installed
 
 CI_VARIABLES = ("CI", "TF_BUILD", "JENKINS_URL")
@@ -110,3 +117,24 @@ print("reporting" if "openvino_telemetry" in sys.modules else "silent")
         )
         said[way] = (result.stdout.split()[-1], [path.name for path in home.iterdir()])
     assert said == {"plain": ("reporting", []), "engine": ("silent", [])}
+
+
+@needs_openvino
+@pytest.mark.parametrize(("passes", "blocks"), [("openvino", 11), ("none", 0)])
+def test_sums_are_tied_to_blocks_and_nothing_else_changes(
+    passes: str, blocks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import openvino
+
+    network = deploy_network(load_network(DEFAULT_WEIGHTS, EFDN), PIPELINES[passes])
+    metadata = {"scale": "4", "data_range": "255"}
+    path = tmp_path / "m.onnx"
+    path.write_bytes(write_onnx(network, precision=Precision.FP32, opset=20, metadata=metadata).SerializeToString())
+    assert tie_sums(openvino, openvino.Core().read_model(path)) == blocks
+    x = {"input": np.random.default_rng(0).uniform(0, 255, (1, 3, 21, 30)).astype(np.float32)}
+    with open_openvino(path) as engine:
+        tied = engine.infer(x)["output"]
+    monkeypatch.setattr("engines.openvino.tie_sums", lambda openvino, graph: 0)
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    with open_openvino(path) as engine:
+        np.testing.assert_array_equal(engine.infer(x)["output"], tied)

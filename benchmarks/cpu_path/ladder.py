@@ -8,13 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.timing import time_interleaved
 from efdn.assets import DEFAULT_WEIGHTS
 from efdn.network import EFDN
 from efdn.passes.pipeline import PASSES, PIPELINES, deploy_network
 from efdn.weights import load_network
 from engines.protocol import INPUT
 from engines.registry import find_engine
-from engines.timing import time_interleaved
 from export.onnx_graph import write_onnx
 from export.precision import Precision
 from export.verification import verification_input

@@ -57,7 +57,7 @@ class Plan:
     shapes: tuple[Side, ...] = SHAPES
     scaling: tuple[Side, ...] = SCALING
     seconds: float = 2.0
-    minutes: float = 11.0
+    minutes: float = 9.5
     compiled: bool = False
 
 
