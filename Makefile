@@ -1,6 +1,7 @@
 # Needs Python 3.10 or later with pip and venv, make, and nothing else.
 #   make demo     install, export ONNX, build the FP16 RTX engine, upscale a photo
 #   make test     install, run the tests
+#   make bench    install, measure EFDN beside its peers: up to 15 minutes (ARGS="--all --compile" for more)
 # All targets can be run again; the installation is done once.
 
 PYTHON ?= $(shell python3.11 -c 'import venv, ensurepip' 2>/dev/null && echo python3.11 || echo python3)
@@ -14,8 +15,8 @@ PHOTO := examples/lr/budgie-branch.png
 .PHONY: demo test lint bench gpu-check assets wheel clean help
 
 help:
-	@sed -n '1,4s/^# *//p' Makefile
-	@echo 'also: lint bench gpu-check assets wheel clean'
+	@sed -n '1,5s/^# *//p' Makefile
+	@echo 'also: lint gpu-check assets wheel clean'
 
 # A torch that is there already is kept, be it in the environment or in the Python it is made from:
 # on a GPU machine that is usually a CUDA build that took some trouble to get.

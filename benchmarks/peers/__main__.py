@@ -6,36 +6,42 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.marked_text import check_place, write_between
 from benchmarks.peers.charts import bars, curves
+from benchmarks.peers.record import SCHEMA
 from benchmarks.peers.rows import ROWS, chosen_rows
 from benchmarks.peers.run import FRAME, SCALING, SHAPES, Plan, compare_peers
 from benchmarks.peers.table import full_tables, short_table
 from cli.options import parse_shape
-from efdn.errors import EfdnError, UsageError
-from efdn.files import check_target, staged, write_json
+from efdn.errors import EfdnError, OutputError, ParityError, UsageError
+from efdn.files import check_target, reason_of, staged, write_json
 from efdn.shapes import Side
 
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "README.md"
 COMMAND = "make bench"
+RECORD = "peers.json"
+FULL_SECONDS = 2.0
+"""Of steady state, for figures on the project's pages."""
+
+MEASURING = ("seconds", "shape", "only", "minutes", "compile", "all")
+"""Options that say what is measured."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; the exit code is not 0 where outputs differ, or nothing could be compared."""
+    """Runs the command; the exit code is not 0 where outputs differ, or nothing could be compared.
+
+    Args:
+        arguments: of the command line; this process's own if None.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(given)
     try:
-        plan = _plan(options)
-        _check_places(options.out)  # Before the work, not after it.
-        if options.redraw is not None:
-            content = json.loads(options.redraw.read_text(encoding="utf-8"))
-        else:
-            found = compare_peers(plan, say=lambda text: print(text, flush=True))
-            content = found.as_json(f"python -m benchmarks.peers {shlex.join(given)}" if given else COMMAND)
+        content = _read(options) if options.redraw is not None else _measured(options, given)
         for path in write_results(content, options.out):
             print(f"written: {path}")
         print(f"\n{short_table(content)}")
@@ -61,25 +67,74 @@ def write_results(content: dict[str, Any], out: Path | None) -> list[Path]:
         pictures / "peers.svg": bars(content),
         pictures / "scaling.svg": curves(content),
     }
-    write_json(results / "peers.json", content)
+    write_json(results / RECORD, content)
     for path, text in texts.items():
         with staged(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    written = [results / "peers.json", *texts]
+    written = [results / RECORD, *texts]
     if out is None:
         write_between(PAGE, COMMAND, short_table(content))
         written.append(PAGE)
     return written
 
 
+def _measured(options: argparse.Namespace, given: Sequence[str]) -> dict[str, Any]:
+    """What a new comparison finds.
+
+    Raises:
+        ParityError: outputs differ; what was found is in the record, and in no table.
+    """
+    plan = _plan(options)
+    part = options.only or options.shape or options.seconds < FULL_SECONDS
+    if part and options.out is None:
+        raise UsageError(f"a part of the comparison is not for {PAGE.name}: give a folder with --out")
+    _check_places(options.out)  # Before the work, not after it.
+    found = compare_peers(plan, say=lambda text: print(text, flush=True))
+    content = found.as_json(f"python -m benchmarks.peers {shlex.join(given)}" if given else COMMAND)
+    if found.different is not None:
+        write_json((options.out or RESULTS) / RECORD, content)
+        raise ParityError(found.different)
+    return content
+
+
+def _read(options: argparse.Namespace) -> dict[str, Any]:
+    """A record, once it is known that it can be drawn.
+
+    Raises:
+        UsageError: it goes with another option, or is no record that this version reads.
+        ParityError: its outputs differ.
+        OutputError: what is drawn could not be written.
+    """
+    path: Path = options.redraw
+    usual = _parser().parse_args([])
+    measuring = [name for name in MEASURING if getattr(options, name) != getattr(usual, name)]
+    if measuring:
+        raise UsageError(f"--redraw measures nothing: leave out --{measuring[0]}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {reason_of(error)}") from error
+    except ValueError as error:
+        raise UsageError(f"expected the JSON of a comparison in {path}, got something else: {error}") from error
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema != SCHEMA:
+        raise UsageError(f"expected a comparison of schema {SCHEMA} in {path}, got {schema}: measure anew")
+    if content.get("different") is not None:
+        raise ParityError(content["different"])
+    _check_places(options.out)
+    return dict(content)
+
+
 def _check_places(out: Path | None) -> None:
     """Raises OutputError where the results could not be written."""
     if out is None:
         check_place(PAGE, COMMAND)
-        check_target(RESULTS / "peers.json")
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    check_target(out / "peers.json")
+    else:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the folder {out}: {reason_of(error)}") from error
+    check_target((out or RESULTS) / RECORD)
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -102,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.peers",
         description="Times EFDN through this toolkit beside what people would use instead, all taking turns.",
     )
-    parser.add_argument("--seconds", type=float, default=2.0, help="of steady state for each row and shape (2)")
+    parser.add_argument("--seconds", type=float, default=FULL_SECONDS, help="of steady state for each row and shape (2)")
     parser.add_argument(
         "--shape", action="append", default=[], metavar="HxW", help="instead of the usual ones; may be repeated"
     )

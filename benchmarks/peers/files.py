@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import time
@@ -50,8 +51,8 @@ class Files:
         fixed = {
             Source.WEIGHTS: DEFAULT_WEIGHTS,
             Source.GRAPH: DEFAULT_ONNX,
-            Source.RFDN_WEIGHTS: self.folder / "rfdn.safetensors",
-            Source.RFDN_GRAPH: self.folder / "rfdn.onnx",
+            Source.RFDN_WEIGHTS: self.rfdn_weights,
+            Source.RFDN_GRAPH: self.rfdn_graph,
             Source.NONE: None,
         }
         if source in fixed:
@@ -68,9 +69,21 @@ class Files:
         """PyTorch's own export, of which the plain files are made."""
         return self.folder / "trace.onnx"
 
+    @property
+    def rfdn_weights(self) -> Path:
+        """RFDN's weights, of no shape."""
+        return self.folder / "rfdn.safetensors"
+
+    @property
+    def rfdn_graph(self) -> Path:
+        """RFDN's ONNX file, of any shape."""
+        return self.folder / "rfdn.onnx"
+
     def _write(self, source: Source, path: Path, shape: Side) -> None:
         if source is Source.ENGINE:
+            started = time.perf_counter()
             build_engine(path, shape)
+            self.seconds["TensorRT engine at {}x{}".format(*shape)] = round(time.perf_counter() - started, 2)
             return
         import onnx
 
@@ -107,6 +120,16 @@ def prepare(folder: Path, rows: Sequence[Row] = ROWS, say: Say = print) -> Files
     return files
 
 
+def builder() -> str:
+    """The TensorRT to build by, as the export's `--runtime` names it: the standard one where it is installed."""
+    return "tensorrt" if importlib.util.find_spec("tensorrt") is not None else "rtx"
+
+
+def builder_name() -> str:
+    """The same for people."""
+    return {"tensorrt": "TensorRT", "rtx": "TensorRT for RTX"}[builder()]
+
+
 def build_engine(target: Path, shape: Side) -> None:
     """Builds an FP16 engine of the packaged weights by the TensorRT that is installed.
 
@@ -114,6 +137,7 @@ def build_engine(target: Path, shape: Side) -> None:
         EfdnError: that failed; the message is the builder's.
     """
     command = [sys.executable, "-m", "cli.export", "trt", "--fp16", "--shape", "{}x{}".format(*shape)]
+    command += ["--runtime", builder()]
     try:
         done = subprocess.run(
             [*command, "-o", str(target)],
@@ -150,11 +174,8 @@ def _export_rfdn(files: Files) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
         network = RFDN.from_config(RFDNConfig())
-    shape: Side = (1, 1)
-    weights, graph = (files.model(source, shape) for source in (Source.RFDN_WEIGHTS, Source.RFDN_GRAPH))
-    assert weights is not None
-    save_network(network, weights)
-    export_onnx(weights, graph, options=OnnxOptions())
+    save_network(network, files.rfdn_weights)
+    export_onnx(files.rfdn_weights, files.rfdn_graph, options=OnnxOptions())
 
 
 def _timed(files: Files, name: str, sources: Collection[Source], make: Callable[[], None]) -> None:
@@ -163,6 +184,6 @@ def _timed(files: Files, name: str, sources: Collection[Source], make: Callable[
     try:
         make()
     except (EfdnError, ImportError) as error:
-        remedy = ": pip install it" if isinstance(error, ImportError) else ""
+        remedy = "" if isinstance(error, EfdnError) else ": pip install it"
         files.absent |= dict.fromkeys(sources, f"{error}{remedy}".splitlines()[0])
     files.seconds[name] = round(time.perf_counter() - started, 2)

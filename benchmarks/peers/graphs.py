@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from efdn.errors import ExportError
 from efdn.shapes import Side
 from engines.protocol import INPUT, OUTPUT
 
@@ -26,6 +27,7 @@ def export_plain(network: Upscaler, target: Path) -> None:
 
     Raises:
         ImportError: onnxscript is not installed, without which PyTorch does not export.
+        ExportError: PyTorch fails on this network, as some of its versions may.
     """
     import onnxscript  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: F401  Before PyTorch looks for it.
     import torch
@@ -33,16 +35,20 @@ def export_plain(network: Upscaler, target: Path) -> None:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # It tells of every package that it does without.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network.published_form(),
-            (torch.zeros(1, 3, *TRACED),),
-            target,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+        try:
+            torch.onnx.export(
+                network.published_form(),
+                (torch.zeros(1, 3, *TRACED),),
+                target,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        except Exception as error:  # Whatever its passes raise.
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ExportError(f"PyTorch {torch.__version__} does not export this network: {reason}") from error
 
 
 def describe(model: onnx.ModelProto, network: Upscaler) -> None:

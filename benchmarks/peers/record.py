@@ -9,7 +9,8 @@ from typing import Any
 
 from benchmarks.gpu_check.record import thinned, without_paths
 from benchmarks.peers.figures import against_rfdn, figures_of
-from benchmarks.peers.rows import COMPILED, Row
+from benchmarks.peers.files import builder_name
+from benchmarks.peers.rows import COMPILED, Row, Source
 from engines.nvidia_smi import query_gpus
 from engines.profiling.comparison import Difference
 from engines.profiling.machine import commit, load_average, machine
@@ -69,7 +70,8 @@ class Findings:
         absent: rows that cannot run here, and why.
         left_out: rows that shapes were not measured with at all, and why, by shape.
         shapes: figures and raw samples; see `Measured`.
-        compiled: `torch.compile` beside the baseline; None where it was not asked for.
+        compiled: `torch.compile` beside the baseline; None where it was not asked for, or failed.
+        different: what ended the comparison, where a row's output is another picture.
         setup_seconds: what models took to make.
         minutes: everything but `torch.compile`.
         load: load average before the start.
@@ -80,6 +82,7 @@ class Findings:
     left_out: dict[str, dict[str, str]] = field(default_factory=dict)
     shapes: list[dict[str, Any]] = field(default_factory=list)
     compiled: dict[str, Any] | None = None
+    different: str | None = None
     setup_seconds: dict[str, float] = field(default_factory=dict)
     minutes: float = 0.0
     load: float | None = field(default_factory=load_average)
@@ -105,14 +108,16 @@ class Findings:
             "minutes": self.minutes,
             "setup_seconds": self.setup_seconds,
             "rows": [_row(row) for row in (*self.rows, COMPILED)],
-            "absent": self.absent | ({COMPILED.key: NOT_COMPILED} if self.compiled is None else {}),
+            "absent": ({COMPILED.key: NOT_COMPILED} if self.compiled is None else {}) | self.absent,
             "left_out": self.left_out,
             "shapes": self.shapes,
             "compiled": self.compiled,
+            "different": self.different,
         }
         result: dict[str, Any] = without_paths(content)
         return result
 
 
 def _row(row: Row) -> dict[str, Any]:
-    return {**asdict(row), "source": row.source.value}
+    note = f"{row.note}, built by {builder_name()}" if row.source is Source.ENGINE else row.note
+    return {**asdict(row), "source": row.source.value, "note": note}

@@ -13,12 +13,13 @@ from benchmarks.peers.files import Files, prepare
 from benchmarks.peers.outputs import OutputKeeper, check_equal, differences
 from benchmarks.peers.record import Findings, Measured
 from benchmarks.peers.rows import BASELINE, COMPILED, Row
-from efdn.errors import EfdnError, EngineError
+from efdn.errors import EfdnError, EngineError, ParityError, UsageError
 from efdn.shapes import Side
 from engines.options import RunOptions
 from engines.profiling.machine import usable_cores
 from engines.profiling.measure import Settings, measure_shape
 from engines.profiling.plan import Planned
+from engines.profiling.result import ShapeProfile
 from engines.profiling.runner import Starter
 from engines.tiling.memory import free_bytes
 from engines.worker.client import Worker
@@ -51,6 +52,9 @@ class Plan:
         seconds: of steady state for each row and shape; slow ones take longer, for there are five rounds at least.
         minutes: to stay within, `torch.compile` apart.
         compiled: whether `torch.compile` is measured.
+
+    Raises:
+        UsageError: a time that is not more than 0.
     """
 
     rows: tuple[Row, ...]
@@ -59,6 +63,11 @@ class Plan:
     seconds: float = 2.0
     minutes: float = 9.5
     compiled: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("seconds", "minutes"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name} must be more than 0, got {getattr(self, name)}")
 
 
 @dataclass(kw_only=True)
@@ -75,7 +84,7 @@ class _Comparison:
 
 
 def compare_peers(plan: Plan, *, start: Starter = Worker, say: Say = print) -> Findings:
-    """Measures everything.
+    """Measures everything; outputs that differ end it, and are told in what was found by then.
 
     Args:
         plan: what to do.
@@ -83,8 +92,7 @@ def compare_peers(plan: Plan, *, start: Starter = Worker, say: Say = print) -> F
         say: told what is being done.
 
     Raises:
-        ParityError: a row's output is another picture than its network's.
-        EngineError: the baseline does not run.
+        EngineError: the baseline does not run at the first shape.
     """
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="efdn-peers-", ignore_cleanup_errors=True) as folder:
@@ -95,17 +103,25 @@ def compare_peers(plan: Plan, *, start: Starter = Worker, say: Say = print) -> F
         for row in plan.rows:
             if row.source in files.absent:
                 found.absent[row.key] = files.absent[row.source]
-        present = [row for row in plan.rows if row.key not in found.absent]
-        for shape in _in_order(plan.shapes):
-            _measure(work, present, shape, scaling=False)
-        for shape in plan.scaling:
-            if shape not in plan.shapes:
-                _measure(work, [row for row in present if row.scaling], shape, scaling=True)
-        found.minutes = round((time.monotonic() - started) / 60, 2)
-        if plan.compiled:
-            _measure_compiled(work)
+        try:
+            _measure_shapes(work)
+            found.minutes = round((time.monotonic() - started) / 60, 2)
+            if plan.compiled:
+                _measure_compiled(work)
+        except ParityError as error:
+            found.minutes = found.minutes or round((time.monotonic() - started) / 60, 2)
+            found.different = str(error)
         found.setup_seconds = files.seconds
     return found
+
+
+def _measure_shapes(work: _Comparison) -> None:
+    present = [row for row in work.plan.rows if row.key not in work.found.absent]
+    for shape in _in_order(work.plan.shapes):
+        _measure(work, present, shape, scaling=False)
+    for shape in work.plan.scaling:
+        if shape not in work.plan.shapes:
+            _measure(work, [row for row in present if row.scaling], shape, scaling=True)
 
 
 def _measure(work: _Comparison, rows: Sequence[Row], shape: Side, *, scaling: bool) -> None:
@@ -120,16 +136,23 @@ def _measure(work: _Comparison, rows: Sequence[Row], shape: Side, *, scaling: bo
         work.found.left_out[title] = reasons
         return
     work.say(f"{title}: {len(kept)} rows ...")
-    measured = _together(work, kept, shape, settings)
+    try:
+        measured = _together(work, kept, shape, settings)
+    except EngineError as error:
+        if not work.found.shapes:
+            raise
+        work.say(f"{title}: {error}")
+        work.found.left_out[title] = reasons | dict.fromkeys([row.key for row in kept], str(error))
+        return
     work.found.add(replace(measured, left_out=reasons, scaling=scaling))
+    check_equal(measured.rows, measured.differences, title)
 
 
 def _together(work: _Comparison, rows: Sequence[Row], shape: Side, settings: Settings) -> Measured:
-    """Measures rows at a shape in turns, and holds their outputs to each other.
+    """Measures rows at a shape in turns, and compares their outputs.
 
     Raises:
-        ParityError: outputs differ.
-        EngineError: the baseline did not run.
+        EngineError: the baseline did not run, or nothing beside it.
     """
     models: dict[str, Path | None] = {}
     failed: dict[str, str] = {}
@@ -138,16 +161,15 @@ def _together(work: _Comparison, rows: Sequence[Row], shape: Side, settings: Set
             models[row.key] = work.files.model(row.source, shape)
         except EfdnError as error:
             failed[row.key] = str(error)
+            work.experience.note_failure(row, shape, str(error))
     ran = [row for row in rows if row.key in models]
     keeper = OutputKeeper(work.start)
     planned = [_planned(row, models[row.key]) for row in ran]
     profile = measure_shape(planned, shape, settings, start=keeper)
     lanes = {row.key: lane for row, lane in zip(ran, profile.lanes, strict=True)}
-    baseline = lanes[BASELINE.key]
-    if baseline.error is not None or not baseline.rounds:
-        raise EngineError(f"the baseline did not run at {profile.title}: {baseline.error or 'nothing else does'}")
     for row in ran:
         work.experience.learn(row, shape, lanes[row.key])
+    _check_baseline(profile)
     subjects = {row.key: entry.subject for row, entry in zip(ran, planned, strict=True)}
     pictures = {
         key: keeper.pictures[subject]
@@ -155,8 +177,18 @@ def _together(work: _Comparison, rows: Sequence[Row], shape: Side, settings: Set
         if subject in keeper.pictures and lanes[key].error is None
     }
     found = differences(ran, pictures)
-    check_equal(ran, found, profile.title)
     return Measured(rows=tuple(ran), profile=profile, lanes=lanes, differences=found, models=models, failed=failed)
+
+
+def _check_baseline(profile: ShapeProfile) -> None:
+    """Raises EngineError where the baseline did not run, with the reasons of all."""
+    baseline = next(lane for lane in profile.lanes if lane.name == BASELINE.name)
+    if baseline.error is None and baseline.rounds:
+        return
+    others = [f"{lane.name}: {lane.error}" for lane in profile.lanes if lane is not baseline and lane.error]
+    said = "nothing ran beside the baseline" if baseline.error is None else "the baseline did not run"
+    reasons = [*([] if baseline.error is None else [baseline.error]), *others]
+    raise EngineError(f"{said} at {profile.title}: {'; '.join(reasons) or 'no reason is known'}")
 
 
 def _measure_compiled(work: _Comparison) -> None:
@@ -168,7 +200,13 @@ def _measure_compiled(work: _Comparison) -> None:
 
     patient = replace(work, start=start)
     settings = Settings(seconds=work.plan.seconds, starts=False)
-    work.found.compiled = _together(patient, [BASELINE, COMPILED], COMPILED_SHAPE, settings).as_json()
+    try:
+        measured = _together(patient, [BASELINE, COMPILED], COMPILED_SHAPE, settings)
+    except EfdnError as error:
+        work.found.absent[COMPILED.key] = str(error)
+        return
+    work.found.compiled = measured.as_json()
+    check_equal(measured.rows, measured.differences, measured.profile.title)
 
 
 def _planned(row: Row, model: Path | None) -> Planned:

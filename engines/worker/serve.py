@@ -21,7 +21,7 @@ from efdn.errors import EfdnError, UsageError
 from engines.protocol import Engine, StagedEngine
 from engines.select import choose_engine
 from engines.whole import Pixels, check_shape
-from engines.worker.memory import peak_resident_bytes, resident_bytes
+from engines.worker.memory import clear_peak, peak_resident_bytes, resident_bytes
 from engines.worker.picture import sample_pictures
 from engines.worker.sampling import as_input, run_sample
 from engines.worker.subject import Memory, Opened, Sample, Subject
@@ -87,6 +87,7 @@ class Server:
         check_shape(engine, as_input(engine, pictures))
         if self._resident_before is None:
             self._resident_before = resident_bytes()
+            clear_peak()  # What opening took for a while is no growth of the run.
         sample, self._result = run_sample(engine, pictures)
         self._pictures = pictures
         self._look_at_device()
