@@ -7,12 +7,12 @@ from pathlib import Path
 from efdn.errors import OutputError
 from efdn.files import reason_of, staged
 
-END = "<!-- end of figures -->"
+BEGINNING, END = "<!-- figures:", "<!-- end of figures -->"
 
 
 def begin(command: str) -> str:
     """The comment before the figures of a command."""
-    return f"<!-- figures: {command} -->"
+    return f"{BEGINNING} {command} -->"
 
 
 def check_place(page: Path, command: str) -> None:
@@ -29,7 +29,8 @@ def write_between(page: Path, command: str, text: str) -> None:
         text: Markdown.
 
     Raises:
-        OutputError: the page does not have both comments, or cannot be written.
+        OutputError: the page does not have both comments, or other figures begin between them, or it cannot be
+            written.
     """
     before, after = _parts(page, command)
     with staged(page) as temporary:
@@ -43,7 +44,7 @@ def _parts(page: Path, command: str) -> tuple[str, str]:
     except OSError as error:
         raise OutputError(f"cannot read {page}: {reason_of(error)}") from error
     before, mark, rest = content.partition(begin(command))
-    _, stop, after = rest.partition(END)
-    if not mark or not stop:
+    between, stop, after = rest.partition(END)
+    if not mark or not stop or BEGINNING in between:
         raise OutputError(f"expected {begin(command)} and {END} in {page.name}, found no such place: put them there")
     return before + mark, stop + after

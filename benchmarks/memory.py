@@ -3,7 +3,8 @@
 Every engine and size has a process of its own, which opens the engine, makes the input, notes its resident size, runs
 once, and notes the peak during that run. The growth is held to the largest set of activations that must live at once,
 which is derived from the ONNX graph (`export.live_set`); with `--whole`, a picture of bytes goes through, conversions
-included. Prints a table and writes `benchmarks/results/memory.json`. Needs Linux.
+included. Prints a table, and writes `benchmarks/results/memory.json` where no option was given, else the file that
+`--out` names, if any. Needs Linux.
 """
 
 from __future__ import annotations
@@ -12,43 +13,79 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cli.options import parse_shape
 from efdn.assets import DEFAULT_ONNX
-from efdn.errors import EngineError
+from efdn.errors import EfdnError, EngineError
+from efdn.files import check_target, write_json
 from efdn.shapes import Side
 from engines.options import RunOptions
-from engines.profiling.machine import machine
+from engines.profiling.machine import commit, machine
 from engines.registry import ModelKind, find_engine
 from engines.select import choose_engine
 from engines.whole import to_network, upscale
-from engines.worker.memory import peak_resident_bytes, resident_bytes
+from engines.worker.memory import clear_peak, peak_resident_bytes, resident_bytes
 
 ENGINES = "onnxruntime-cpu,openvino"
 SIZES = ("256x256", "720x1280")
 RESULTS = Path(__file__).parent / "results" / "memory.json"
-CLEAR_PEAK, RESET = Path("/proc/self/clear_refs"), "5"
 HEADINGS = ("engine", "size", "before, MB", "growth, MB", "bytes a pixel", "must live, bytes a pixel", "ratio")
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> int:
     """Measures every engine at every size, or one in this process."""
     options = _parsed(arguments)
-    if options.one:
-        print(json.dumps(measure(options.engines, side_of(options.sizes[0]), options)))
-        return
+    try:
+        if options.one:
+            print(json.dumps(measure(options.engines, parse_shape(options.sizes[0], "a size"), options)))
+        else:
+            measure_all(options, " ".join(["python -m benchmarks.memory", *arguments]))
+    except EfdnError as error:
+        print(f"memory: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def measure_all(options: argparse.Namespace, command: str) -> None:
+    """Measures every engine at every size, prints the table, and writes the results where that was asked for.
+
+    Raises:
+        EfdnError: a size, an engine or a file is refused, or a process failed.
+    """
+    target = target_of(options)
+    if target is not None:
+        check_target(target)  # Before the work, not after it.
+    sides = [parse_shape(text, "a size") for text in options.sizes or SIZES]
     rows = [
-        {**_measured_apart(engine, size, options), **live_sets(engine, side_of(size), options.model)}
+        {**_measured_apart(engine, side, options), **live_sets(engine, side, options.model)}
         for engine in options.engines.split(",")
-        for size in options.sizes or SIZES
+        for side in sides
     ]
-    about = {"command": f"python -m benchmarks.memory {' '.join(arguments)}".strip(), "whole": options.whole}
-    RESULTS.write_text(json.dumps({**about, "machine": machine(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
     print(table(rows))
+    if target is None:
+        return
+    content = {
+        "command": command,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "whole": options.whole,
+        "machine": machine(),
+        "rows": rows,
+    }
+    write_json(target, content)
+
+
+def target_of(options: argparse.Namespace) -> Path | None:
+    """Where the results go: what another run than the usual one finds does not replace what that found."""
+    usual = options.engines == ENGINES and not (options.sizes or options.model or options.threads or options.whole)
+    out: Path | None = options.out
+    return out or (RESULTS if usual else None)
 
 
 def measure(name: str, side: Side, options: argparse.Namespace) -> dict[str, Any]:
@@ -67,7 +104,7 @@ def measure(name: str, side: Side, options: argparse.Namespace) -> dict[str, Any
         spec = engine.inputs[0]
         x = pixels[None] if spec.picture else to_network(pixels, engine.model.data_range)
         before = resident_bytes()
-        CLEAR_PEAK.write_text(RESET, encoding="ascii")
+        clear_peak()
         result = upscale(engine, pixels) if options.whole else engine.infer({spec.name: x})
         peak, after = peak_resident_bytes(), resident_bytes()
         detail = engine.detail
@@ -102,19 +139,37 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
-def side_of(text: str) -> Side:
-    """(height, width) from HxW."""
-    height, width = text.split("x")
-    return int(height), int(width)
+def run_module(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+    """What a module prints as a process of its own.
+
+    Args:
+        module: as after `python -m`.
+        arguments: its command line.
+        environment: all of its variables; those of this process without.
+
+    Raises:
+        EngineError: it failed; the message ends in its own last line.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=environment,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise EngineError(f"python -m {module} {' '.join(arguments)} ended with exit code {done.returncode}: {said}")
+    return done.stdout
 
 
-def _measured_apart(engine: str, size: str, options: argparse.Namespace) -> dict[str, Any]:
+def _measured_apart(engine: str, side: Side, options: argparse.Namespace) -> dict[str, Any]:
     given = [("--threads", options.threads), ("--model", options.model)]
     typed = [text for name, value in given if value is not None for text in (name, str(value))]
     typed += ["--whole"] if options.whole else []
-    command = [sys.executable, "-m", "benchmarks.memory", "--one", "--engines", engine, *typed, size]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    printed = run_module("benchmarks.memory", "--one", "--engines", engine, *typed, "{}x{}".format(*side))
+    result: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return result
 
 
@@ -125,9 +180,10 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="an ONNX file; the packaged one without")
     parser.add_argument("--threads", type=int, help="all cores without")
     parser.add_argument("--whole", action="store_true", help="from a picture of bytes to a picture of bytes")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write the results, as JSON")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -7,7 +7,7 @@ import re
 from efdn.errors import UsageError
 
 DEFAULT_MAX_PIXELS = 640_000
-"""Of pictures that are upscaled whole, in pixels: about 2 GB of memory on the CPU."""
+"""Of pictures that are upscaled whole, in pixels: 2 to 6 GB of memory on the CPU."""
 
 
 def parse_shape(text: str, option: str = "--shape") -> tuple[int, int]:

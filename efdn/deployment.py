@@ -14,6 +14,10 @@ from efdn.errors import UsageError
 from efdn.upscaler import Upscaler
 
 DEFAULT_PIPELINE = "onnxruntime"
+"""Of files that are exported."""
+
+PYTORCH_PIPELINE = "pytorch"
+"""Of networks that PyTorch runs itself."""
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -64,7 +68,7 @@ def as_trained(deployed: N, network: nn.Module) -> N:
 
 
 def deployed_form(network: Upscaler) -> Upscaler:
-    """The form that runs best in general, of the dtype and on the device of the network."""
-    passes = usual_passes(network.config, DEFAULT_PIPELINE)
+    """The form that runs best in PyTorch, of the dtype and on the device of the network."""
+    passes = usual_passes(network.config, PYTORCH_PIPELINE)
     *_, (_, deployed) = deploy_stages(network, passes)
     return as_trained(deployed, network)

@@ -160,7 +160,7 @@ def stacked_chart(
     room = STACK_WIDTH - label_width - STACK_VALUE_WIDTH
     totals = [(sum(segment.length for segment in segments), len(segments)) for _, segments, _ in rows]
     scale = min(((room - THINNEST * count) / total for total, count in totals if total), default=0.0)
-    drawn = [_legend(colours, label_width)]
+    drawn = [legend(colours, label_width)]
     for index, (label, segments, value) in enumerate(rows):
         y, x = 70 + index * ROW_HEIGHT, float(label_width)
         drawn.append(f'<text x="{x - 10:.0f}" y="{y + 16}" text-anchor="end">{escape(label)}</text>')
@@ -175,7 +175,13 @@ def stacked_chart(
     return svg(title, STACK_WIDTH, 80 + ROW_HEIGHT * len(rows), drawn)
 
 
-def _legend(colours: Mapping[str, str], left: int) -> str:
+def legend(colours: Mapping[str, str], left: int) -> str:
+    """What colours stand for, in a row under the title, as SVG elements.
+
+    Args:
+        colours: by name, in their order.
+        left: where the row begins, in pixels.
+    """
     entries, x = [], float(left)
     for kind, colour in colours.items():
         entries.append(

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from efdn.errors import EngineError, ModelFileError
+from efdn.errors import EngineError
 from efdn.files import read_bytes
-from efdn.inspection.details import MalformedError
-from efdn.inspection.onnx_file import read_onnx
 from engines.feeds import check_feeds
-from engines.graphs import model_info
+from engines.graphs import model_info, onnx_details
 from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import INPUT, OUTPUT, Arrays, Dim, Engine, ModelInfo, TensorSpec, shapes_of
 
@@ -29,10 +27,7 @@ def open_bicubic(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
     Raises:
         ModelFileError: not a readable ONNX file of this toolkit.
     """
-    try:
-        details = read_onnx(read_bytes(model))
-    except MalformedError as error:
-        raise ModelFileError(f"{model.name} is not a readable ONNX file: {error}; export it anew") from error
+    details = onnx_details(read_bytes(model), model.name)
     return BicubicEngine(model_info(details.metadata, model.name).scale)
 
 

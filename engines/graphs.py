@@ -4,11 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from efdn.config import MIN_SIDE
 from efdn.errors import ModelFileError
 from engines.options import RunOptions
 from engines.protocol import FLOAT_SIDES, PICTURE_DTYPE, PICTURE_SIDES, Dim, ModelInfo, TensorSpec
+
+if TYPE_CHECKING:
+    from efdn.inspection.onnx_file import OnnxDetails
+
+
+def onnx_details(content: bytes, model_name: str) -> OnnxDetails:
+    """What an ONNX file holds.
+
+    Args:
+        content: the file.
+        model_name: for people.
+
+    Raises:
+        ModelFileError: not a readable ONNX file.
+    """
+    from efdn.inspection.details import MalformedError
+    from efdn.inspection.onnx_file import read_onnx
+
+    try:
+        return read_onnx(content)
+    except MalformedError as error:
+        raise ModelFileError(f"{model_name} is not a readable ONNX file: {error}; export it anew") from error
 
 
 def model_info(metadata: Mapping[str, str], model_name: str) -> ModelInfo:

@@ -18,8 +18,6 @@ from efdn.inspection.onnx_file import OnnxDetails, read_onnx
 from engines.failures import run_error
 from engines.feeds import check_feeds
 from engines.graphs import model_info, tensor_spec, threads_of
-from engines.openvino_cache import compiled_cache
-from engines.openvino_order import tie_sums
 from engines.openvino_package import load_openvino
 from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import Arrays, Engine, LayerTime, shapes_of
@@ -77,7 +75,7 @@ class OpenVinoEngine(Engine):
         }
         self._core = self._openvino.Core()
         self._content = content
-        self._request: Any = self._cached_request()
+        self._request: Any = self._cached_request(options.cache_dir)
 
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         self._check(feeds)
@@ -110,10 +108,12 @@ class OpenVinoEngine(Engine):
             raise EngineError(f"{self.model.name} is closed: open it again")
         check_feeds(self.model.name, self.inputs, feeds)
 
-    def _cached_request(self) -> Any:
+    def _cached_request(self, folder: Path | None) -> Any:
         """A request of the model as it was compiled at an earlier start, or is compiled now."""
+        from engines.openvino_cache import compiled_cache
+
         processor = f"{self._property('FULL_DEVICE_NAME')} {' '.join(self._property('OPTIMIZATION_CAPABILITIES'))}"
-        cache = compiled_cache(self._content, self._openvino.get_version(), processor, self._settings)
+        cache = compiled_cache(self._content, self._openvino.get_version(), processor, self._settings, folder)
         known = cache.load()
         if known is not None:
             with suppress(RuntimeError):  # Refused: it is compiled anew, and replaced.
@@ -124,7 +124,10 @@ class OpenVinoEngine(Engine):
         return compiled.create_infer_request()
 
     def _property(self, name: str) -> Any:
-        return self._core.get_property("CPU", name)
+        try:
+            return self._core.get_property("CPU", name)
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO cannot use the processor: {_reason(error)}") from error
 
     def _compile(self, **settings: Any) -> Any:
         try:
@@ -132,8 +135,10 @@ class OpenVinoEngine(Engine):
         except RuntimeError as error:
             # Not the file's fault for all that is known: it was read before, and others may take its operators.
             raise EngineError(f"OpenVINO cannot load {self.model.name}: {_reason(error)}") from error
-        tie_sums(self._openvino, graph)
+        from engines.openvino_order import tie_sums
+
         try:
+            tie_sums(self._openvino, graph)
             return self._core.compile_model(graph, "CPU", {**self._settings, **settings})
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot compile {self.model.name}: {_reason(error)}") from error

@@ -7,6 +7,7 @@ begin with the SHA-256 of what follows.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
@@ -16,12 +17,13 @@ from typing import Any
 from efdn.caches import cache_folder, folder_name
 from efdn.errors import EfdnError
 from efdn.files import staged
+from efdn.version import __version__
 
 KEPT = 16
-"""Files of one version and processor; the oldest go. Each is about twice its ONNX file."""
+"""Files of one version and processor; those not used for longest go. Each is about twice its ONNX file."""
 
 FORM = 1
-"""Of what is compiled from a file: counted up when graphs are changed before they are compiled, or no longer."""
+"""Of what is compiled from a file: counted up where that changes between releases."""
 
 _DIGEST_BYTES = 32
 
@@ -45,6 +47,8 @@ class CompiledCache:
             content = self.path.read_bytes()
         except OSError:
             return None
+        with suppress(OSError):
+            os.utime(self.path)  # Used now.
         digest, compiled = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
         return compiled if sha256(compiled).digest() == digest else None
 
@@ -54,11 +58,14 @@ class CompiledCache:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with staged(self.path) as temporary:
                 temporary.write_bytes(sha256(compiled).digest() + compiled)
-            for old in sorted(self.path.parent.glob("*.bin"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+            others = [path for path in self.path.parent.glob("*.bin") if path != self.path]
+            for old in sorted(others, key=lambda path: path.stat().st_mtime)[: -(KEPT - 1)]:
                 old.unlink()
 
 
-def compiled_cache(content: bytes, version: str, processor: str, settings: Mapping[str, Any]) -> CompiledCache:
+def compiled_cache(
+    content: bytes, version: str, processor: str, settings: Mapping[str, Any], folder: Path | None = None
+) -> CompiledCache:
     """The cache of a model.
 
     Args:
@@ -66,8 +73,9 @@ def compiled_cache(content: bytes, version: str, processor: str, settings: Mappi
         version: of OpenVINO, build included.
         processor: and what it can do.
         settings: with which it is compiled.
+        folder: of all caches; the user's if None.
     """
     key = sha256(content)
-    key.update(json.dumps([FORM, dict(settings)], sort_keys=True).encode())
-    folder = cache_folder() / "openvino" / folder_name(version) / folder_name(processor)
-    return CompiledCache(folder / f"{key.hexdigest()[:16]}.bin")
+    key.update(json.dumps([__version__, FORM, dict(settings)], sort_keys=True).encode())
+    place = cache_folder(folder) / "openvino" / folder_name(version) / folder_name(processor)
+    return CompiledCache(place / f"{key.hexdigest()[:16]}.bin")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-TERM, RESIZE = "fusion.{}/Conv", "body.{}/attention/Resize"
+TERM, RESIZE = "fusion/{}/Conv", "body.{}/attention/Resize"
 """Nodes of exported graphs: what a block adds to the sum, and what brings its attention to the size of the map."""
 
 SIZES = 1
@@ -33,7 +33,8 @@ def tie_sums(openvino: Any, graph: Any) -> int:
         resize.input(SIZES).replace_source_output(sizes.output(0))
         tied += 1
         term = nodes.get(TERM.format(tied))
-        total = None if term is None else next(iter(term.output(0).get_target_inputs())).get_node()
+        added = None if term is None else next(iter(term.output(0).get_target_inputs()), None)
+        total = None if added is None else added.get_node()
     return tied
 
 

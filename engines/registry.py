@@ -47,6 +47,7 @@ class EngineEntry:
         opener: "module:function" taking the model's path and `RunOptions` and returning the engine.
         extra: of this distribution, which brings what it needs.
         on_request: whether it is never chosen unless asked for: it is there to be compared with, or slow to open.
+        network: whether it computes the network, so that its results can be held to those of others that do.
     """
 
     name: str
@@ -54,6 +55,7 @@ class EngineEntry:
     opener: str
     extra: str
     on_request: bool = False
+    network: bool = True
 
     def open(self, model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
         """Opens the engine; see the opener for what it raises."""
@@ -61,8 +63,12 @@ class EngineEntry:
         return cast("Callable[[Path, RunOptions], Engine]", getattr(import_module(module), function))(model, options)
 
 
-def _entry(name: str, reads: ModelKind, opener: str, extra: str, *, on_request: bool = False) -> EngineEntry:
-    return EngineEntry(name=name, reads=reads, opener=f"engines.{opener}", extra=extra, on_request=on_request)
+def _entry(
+    name: str, reads: ModelKind, opener: str, extra: str, *, on_request: bool = False, network: bool = True
+) -> EngineEntry:
+    return EngineEntry(
+        name=name, reads=reads, opener=f"engines.{opener}", extra=extra, on_request=on_request, network=network
+    )
 
 
 ENGINES = (
@@ -71,7 +77,7 @@ ENGINES = (
     _entry("openvino", ModelKind.ONNX, "openvino:open_openvino", "openvino"),
     _entry("onnxruntime-cpu", ModelKind.ONNX, "ort:open_cpu", "cpu"),
     _entry("onnxruntime-tensorrt", ModelKind.ONNX, "ort:open_tensorrt", "gpu", on_request=True),
-    _entry("bicubic", ModelKind.ONNX, "bicubic:open_bicubic", "cpu", on_request=True),
+    _entry("bicubic", ModelKind.ONNX, "bicubic:open_bicubic", "cpu", on_request=True, network=False),
     _entry("pytorch", ModelKind.WEIGHTS, "pytorch:open_pytorch", "export"),
     _entry("pytorch-published", ModelKind.WEIGHTS, "pytorch:open_published", "export", on_request=True),
     _entry(

@@ -1,7 +1,7 @@
 """Upscales a picture through Triton Inference Server: `python triton_client.py photo.png photo_x4.png`.
 
 Needs tritonclient[grpc], numpy and Pillow, and nothing of efdn. The picture goes to the server whole, as an
-8-bit RGB array, so that its size is limited by the memory there: about 2 kB a pixel on a CPU. What is 16 bits
+8-bit RGB array, so that its size is limited by the memory there: 2 to 4 kB a pixel on a CPU. What is 16 bits
 deep or transparent, and what takes tiles, is left to efdn-infer.
 """
 

@@ -143,7 +143,7 @@ def activation_bytes(model: onnx.ModelProto, side: Side) -> dict[str, int]:
         ) from error
     known = [*graph.input, *graph.value_info, *graph.output]
     sizes = {entry.name: _bytes(entry) for entry in known}
-    missing = next((name for node in graph.node for name in node.output if sizes.get(name) is None), None)
+    missing = next((name for node in graph.node for name in node.output if name and sizes.get(name) is None), None)
     if missing is not None:
         raise ExportError(f"the shape of {missing} does not follow from a picture of {side[0]}x{side[1]}: export anew")
     constants = {constant.name for constant in graph.initializer}
@@ -211,7 +211,7 @@ def _steps(graph: onnx.GraphProto, places: Mapping[str, str], reuse: Reuse) -> I
 
 def _chains(graph: onnx.GraphProto) -> dict[int, Sequence[int]]:
     """By index of a convolution, the indices of the Add and of the activation that are part of it."""
-    made_by = {name: index for index, node in enumerate(graph.node) for name in node.output}
+    made_by = {name: index for index, node in enumerate(graph.node) for name in node.output if name}
     readers: dict[str, list[int]] = {entry.name: [-1] for entry in graph.output}
     for index, node in enumerate(graph.node):
         for name in node.input:

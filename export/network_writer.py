@@ -48,8 +48,9 @@ class NetworkWriter(PartsWriter[DeployEFDN]):
         total = ""
         for index, (x, (weight, bias)) in enumerate(zip(maps, conv_parts(fusion, count), strict=True)):
             values = None if bias is None else array(bias)
-            part = self.writer.conv(x, f"fusion.{index}", array(weight), values, stride=1, padding=0, groups=1)
-            total = self.writer.op("Add", part, total) if total else part
+            with self.writer.scope("fusion"):
+                part = self.writer.conv(x, str(index), array(weight), values, stride=1, padding=0, groups=1)
+                total = self.writer.op("Add", part, total) if total else part
         return total
 
     def _block(self, x: str, block: DeployBlock) -> str:
@@ -66,13 +67,14 @@ class NetworkWriter(PartsWriter[DeployEFDN]):
             margins = block.mixing.margins
             # Activated before they are cropped: engines do that as part of the convolution.
             maps = [mixing.crop(writer.gelu(branch), margin) for branch, margin in zip(branches, margins, strict=True)]
-            out = activated = self._added_up(maps, block.fusion, len(maps))
+            out = gate_reads = self._added_up(maps, block.fusion, len(maps))
         else:
             joined = branches[0] if block.joined else writer.op("Concat", *branches, axis=1)
             activated = writer.gelu(joined)
             out = self.conv(activated, "fusion", block.fusion)
+            gate_reads = activated if block.gate_reads_branches else out
         with writer.scope("attention"):
-            gate = self._gate(activated if block.gate_reads_branches else out, block.gate)
+            gate = self._gate(gate_reads, block.gate)
             gated = writer.op("Mul", out, gate)
         if block.gain is not None:
             gated = writer.op("Mul", gated, self.per_channel("gain", block.gain))

@@ -72,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
-    if VARIABLE not in os.environ:
+    if not hasattr(config, "workerinput"):
         folder = tempfile.TemporaryDirectory(prefix="efdn-tests-")
         config.add_cleanup(folder.cleanup)
         os.environ[VARIABLE] = folder.name

@@ -231,7 +231,7 @@ BAD_COMMANDS = [
     (1, "name too long", "efdn-infer good.png -o " + "a" * 300 + ".png"),
     (1, "rfdn.pth is of no network known here.*fea_conv.weight", "efdn-infer good.png --model rfdn.pth"),
     (1, "scale.pth looks like EFDN, but it has no whole scale", "efdn-infer good.png --model scale.pth"),
-    (1, "^efdn-infer: text.onnx is not a readable ONNX file", "efdn-infer good.png --model text.onnx"),
+    (1, "^efdn-infer: .*text.onnx(,| is).* (not a readable|no) ONNX file", "efdn-infer good.png --model text.onnx"),
     (1, "cannot tell what good.png is", "efdn-infer good.png --model good.png"),
     (1, "needs a TensorRT engine file", "efdn-infer good.png --engine tensorrt"),
     (2, "no engine 'warp': expected auto", "efdn-infer good.png --engine warp"),

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -57,9 +58,9 @@ def test_engines_are_run_and_a_file_that_does_not_is_explained() -> None:
     engines = result.out[result.out.index("\nengines\n") :]
     assert "does not run with x.engine: " in engines
     assert "ok       onnxruntime-cpu   runs: ONNX Runtime" in engines
-    assert "ok       openvino          runs: OpenVINO" in engines
+    assert not installed("openvino") or "ok       openvino          runs: OpenVINO" in engines
     assert "efdn-infer photo.jpg" in engines
-    assert "engines that run here: " in engines
+    assert re.search(r"engines that run here: (openvino|onnxruntime-c)", engines)
     assert "\x1b" not in result.out
     for line in result.out.splitlines():
         assert len(line) <= 100 or "-> " in line

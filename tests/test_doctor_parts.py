@@ -265,3 +265,17 @@ def test_every_engine_that_is_not_on_request_gets_a_verdict_in_the_order_of_choi
     verdicts = [verdict.engine for verdict in examined().verdicts]
     assert verdicts == [entry.name for entry in ENGINES if not entry.on_request]
     assert set(PACKAGED) >= {find_engine(name).reads for name in verdicts if name != "tensorrt"}
+
+
+def test_what_computes_no_network_is_not_tried_even_if_all_engines_are() -> None:
+    assert not find_engine("bicubic").network
+    tried = []
+
+    def attempt(engine: str, model: Path | None, shape: tuple[int, int] | None) -> Trial:
+        tried.append(engine)
+        return grey(engine)
+
+    examination = examine(everything=True, attempt=attempt, ask=lambda name: {"failure": "not asked"})
+    expected_names = [entry.name for entry in ENGINES if entry.name != "bicubic"]
+    assert sorted(tried) == sorted(set(expected_names) - {"tensorrt"})
+    assert [verdict.engine for verdict in examination.verdicts] == expected_names

@@ -24,7 +24,7 @@ def test_the_default_engine_keeps_its_budget() -> None:
 
 @pytest.mark.parametrize("name", COMBINATIONS)
 def test_committed_figures_are_what_the_builder_makes_today(name: str) -> None:
-    """Where this fails after a change, run `python -m benchmarks.passes --keep-times` and look at what became of it."""
+    """Where this fails after a change, run `python -m benchmarks.passes` and look at what became of it."""
     installed = importlib.metadata.version("tensorrt-rtx")
     if installed != COMMITTED["tensorrt_rtx"]:
         pytest.skip(f"measured with TensorRT for RTX {COMMITTED['tensorrt_rtx']}, here is {installed}")

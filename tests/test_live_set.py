@@ -196,3 +196,11 @@ def test_shapes_that_depend_on_values_are_refused() -> None:
     model = graph(node("NonZero", "x", "a"), node("Cast", "a", "y", to=TensorProto.FLOAT))
     with pytest.raises(ExportError, match="shape of a does not follow"):
         largest_live_set(model, SIDE)
+
+
+def test_outputs_that_are_left_out_have_no_shape_to_follow() -> None:
+    pool = helper.make_node("MaxPool", ["x"], ["a", ""], name="a", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    clip = helper.make_node("Clip", ["b", "", "high"], ["y"], name="y")
+    model = graph(pool, conv("a", "b"), clip)
+    model.graph.initializer.append(helper.make_tensor("high", TensorProto.FLOAT, [], [1.0]))
+    assert [maps(model, reuse) for reuse in Reuse] == [2, 2, 2]

@@ -140,6 +140,17 @@ def test_parts_kept_in_float32_are_and_nothing_else_is(
     assert np.isfinite(run(model, feed)).all()
 
 
+def test_what_is_added_up_has_the_name_of_what_is_joined() -> None:
+    deployed = deploy_network(make_network(), find_passes())
+    model = write_onnx(deployed, precision=Precision.FP16, opset=20, keep_fp32=["fusion"], metadata=METADATA)
+    types: dict[str, str] = {}
+    feed = {"input": picture(16, 16)}
+    run_graph(model, feed, observe=lambda name, op, value: types.update({name: str(value.dtype)}))
+    kept = {name for name in types if name.startswith("fusion/") and "/Cast" not in name}
+    assert {name.rpartition("/")[2].partition("_")[0] for name in kept} == {"Conv", "Add"}
+    assert {types[name] for name in kept} == {"torch.float32"}
+
+
 def test_an_attention_without_skip_is_written() -> None:
     network = make_network()
     for block in network.body:

@@ -1,5 +1,6 @@
 """OpenVINO's compiled models are kept, and what is kept is never trusted blindly."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from efdn.assets import DEFAULT_ONNX
 from efdn.caches import VARIABLE
+from efdn.errors import EngineError
 from engines.openvino_cache import KEPT, CompiledCache
 from engines.options import RunOptions
 from engines.protocol import INPUT, OUTPUT
@@ -81,8 +83,32 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch:
     assert result().shape == (1, 3, 96, 124)
 
 
-def test_the_oldest_files_go(tmp_path: Path) -> None:
-    for index in range(KEPT + 3):
-        CompiledCache(tmp_path / f"{index:03}.bin").save(bytes([index]))
-    assert len(files(tmp_path)) == KEPT
-    assert CompiledCache(tmp_path / f"{KEPT + 2:03}.bin").load() == bytes([KEPT + 2])
+def test_files_not_used_for_longest_go(tmp_path: Path) -> None:
+    def path(index: int) -> Path:
+        return tmp_path / f"{index:03}.bin"
+
+    for index in range(KEPT):
+        CompiledCache(path(index)).save(bytes([index]))
+        os.utime(path(index), (index, index))
+    CompiledCache(path(0)).load()
+    for index in (KEPT, KEPT + 1):
+        CompiledCache(path(index)).save(bytes([index]))
+    assert files(tmp_path) == [path(index) for index in (0, *range(3, KEPT + 2))]
+
+
+def test_a_folder_that_is_asked_for_is_the_one_used(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    own = tmp_path_factory.mktemp("own")
+    open_openvino(DEFAULT_ONNX, RunOptions(threads=1, cache_dir=own)).close()
+    assert len(files(own)) == 1
+    assert files(cache) == []
+
+
+def test_a_processor_that_openvino_cannot_use_is_left_to_other_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: object, device: str, name: str) -> None:
+        raise RuntimeError("Exception from plugin.cpp:1:\nno such device")
+
+    import openvino
+
+    monkeypatch.setattr(openvino.Core, "get_property", refuse)
+    with pytest.raises(EngineError, match="OpenVINO cannot use the processor: no such device"):
+        open_openvino(DEFAULT_ONNX)

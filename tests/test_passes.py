@@ -192,7 +192,7 @@ def test_choices_are_read_and_put_in_order(text: str, expected: tuple[str, ...])
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: find_passes("warp_once"), "no pass or pipeline 'warp_once': expected none, onnxruntime, .*wrap_once"),
+        (lambda: find_passes("warp_once"), "no pass or pipeline .warp_once.: expected none, pytorch, onnx.*wrap_once"),
         (lambda: find_passes("-onnxruntime"), r"pipeline onnxruntime takes no sign: .* with \+PASS and -PASS"),
         (lambda: find_passes(" ,"), "names no pass"),
         (lambda: find_passes("pad_channels"), "pass pad_channels needs group_channels: add it, or leave pad_channels"),

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.peers.graphs import TRACED, describe, fixed_to, pads_as_slices
 from efdn.assets import DEFAULT_WEIGHTS
+from efdn.errors import ExportError
 from efdn.network import EFDN
 from engines.graphs import model_info
 from engines.protocol import INPUT, OUTPUT
@@ -61,6 +62,22 @@ def test_pads_as_slices_give_the_same_bits(traced: onnx.ModelProto) -> None:
     assert "Pad" not in {node.op_type for node in sliced.graph.node}
     onnx.checker.check_model(sliced, full_check=True)
     np.testing.assert_array_equal(result(sliced, picture(*TRACED)), result(traced, picture(*TRACED)))
+
+
+def test_a_wider_circular_pad_is_refused(traced: onnx.ModelProto) -> None:
+    (pads,) = [value for value in traced.graph.initializer if value.name == "pads"]
+    pads.CopyFrom(numpy_helper.from_array(np.array([0, 0, 2, 1, 0, 0, 1, 1], np.int64), "pads"))
+    with pytest.raises(ExportError, match=r"by one pixel around the border, got \[0, 0, 2, 1, 0, 0, 1, 1\] in pad"):
+        pads_as_slices(traced)
+
+
+def test_a_resize_by_scales_holds_at_every_shape(traced: onnx.ModelProto) -> None:
+    (resize,) = [node for node in traced.graph.node if node.op_type == "Resize"]
+    del resize.input[2:]
+    resize.input.append("scales")
+    scales = np.array([1, 1, 2, 2], np.float32)  # Back from the convolution's stride.
+    traced.graph.initializer.append(numpy_helper.from_array(scales, "scales"))
+    assert result(fixed_to(traced, (20, 32), SCALE), picture(20, 32)).shape == (1, 3, 80, 128)
 
 
 def test_another_shape_is_taken_and_the_trace_stays(traced: onnx.ModelProto) -> None:

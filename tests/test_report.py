@@ -57,6 +57,13 @@ def test_headroom_and_divergence_are_of_the_half_precision_graph(half_report: Re
     assert all(1e-5 < error < 0.05 for _, error in half_report.divergence)
 
 
+def test_divergence_of_a_graph_that_adds_up_has_the_same_places() -> None:
+    report = verification_report(make_network(data_range=1.0), OnnxOptions(precision=Precision.FP16))
+    names = [name for name, _ in report.divergence]
+    assert names == ["head/Conv", "body.0/Add", "body.1/Add", "fusion/Add", "tail/Conv"]
+    assert all(1e-5 < error < 0.05 for _, error in report.divergence)
+
+
 def test_results_are_pictures(half_report: Report) -> None:
     for picture in half_report.pictures:
         assert picture.reference.shape == picture.result.shape == (*(4 * side for side in picture.source.shape[:2]), 3)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.cpu_path.ladder import ENGINES
 from benchmarks.cpu_path.shares import ACTIVATIONS, CONVOLUTIONS, COPIES, KINDS, MIXING, REST
+from benchmarks.marked_text import write_between
+from benchmarks.timing import Timings
 from efdn.files import staged
 from efdn.html import Segment, stacked_chart
 
 ROOT = Path(__file__).parent.parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "cpu_path.json"
 PAGE, CHART = ROOT / "docs" / "performance.md", ROOT / "docs" / "time_shares.svg"
-BEGIN, END = "<!-- figures: python -m benchmarks.cpu_path -->", "<!-- end of figures: cpu_path -->"
+COMMAND = "python -m benchmarks.cpu_path"
 
 NAMES = {
     "pytorch-published": "PyTorch, published form",
@@ -25,27 +28,29 @@ COLOURS = {CONVOLUTIONS: "#2f7d5b", MIXING: "#4a90c2", ACTIVATIONS: "#c98a2b", C
 
 
 def write_page(content: Mapping[str, Any]) -> str:
-    """Writes the chart, and the tables between their marks; returns the tables."""
+    """Writes the chart, and the tables to their place in the page; returns the tables.
+
+    Raises:
+        OutputError: the page has no place for them, or a file cannot be written.
+    """
     text = f"{ladder_table(content)}\n\n{shares_table(content)}\n\n{limits_table(content)}"
     with staged(CHART) as temporary:
         temporary.write_text(chart(content), encoding="utf-8")
-    page = PAGE.read_text(encoding="utf-8")
-    start, stop = page.index(BEGIN) + len(BEGIN), page.index(END)
-    with staged(PAGE) as temporary:
-        temporary.write_text(f"{page[:start]}\n\n{text}\n\n{page[stop:]}", encoding="utf-8")
+    write_between(PAGE, COMMAND, text)
     return text
 
 
 def ladder_table(content: Mapping[str, Any]) -> str:
-    """What each pass bought, in both engines."""
+    """What each pass bought, in both engines: medians over rounds, and the least and most of a round."""
     side, ladder = content["side"], content["ladder"]
+    baseline = Timings(name="baseline", seconds=tuple(ladder["baseline_seconds"]))
     lines = [
         f"| passes, at {side}x{side} | ONNX Runtime | over the baseline | OpenVINO | over the baseline |",
         "|---|---|---|---|---|",
         f"| baseline: PyTorch eager, published form, {ladder['baseline_ms']:.0f} ms | | 1.00x | | 1.00x |",
     ]
     for row in ladder["rows"]:
-        cells = [f"{row[name]['median_ms']:.0f} ms | {row[name]['times_as_fast']:.2f}x" for name in ENGINES]
+        cells = [_cells(Timings(name=name, seconds=tuple(row[name]["seconds"])), baseline) for name in ENGINES]
         lines.append(f"| {row['step']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -83,3 +88,8 @@ def chart(content: Mapping[str, Any]) -> str:
         rows.append((NAMES[name], segments, f"{sum(shares.values()):.0f} ms"))
     side = content["side"]
     return stacked_chart(f"Where the time of one {side}x{side} picture goes", rows, COLOURS, label_width=180)
+
+
+def _cells(timing: Timings, baseline: Timings) -> str:
+    ratios = timing.speed_ups_over(baseline)
+    return f"{timing.median_ms:.0f} ms | {median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f})"

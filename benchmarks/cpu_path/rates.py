@@ -16,6 +16,7 @@ from export.live_set import activation_bytes, traffic_bytes
 MATRIX = 1536
 COPY_FLOATS = 16 * 2**20
 TRIES = 15
+FLOAT_BYTES = 4
 
 
 def measure_rates() -> dict[str, float]:
@@ -37,8 +38,8 @@ def work_of_graph(side: int) -> dict[str, Any]:
     operations = 0
     for node in model.graph.node:
         if node.op_type == "Conv":
-            out, *kernel = weights[node.input[1]]
-            operations += 2 * sizes[node.output[0]] // 4 // out * out * math.prod(kernel)
+            _, *kernel = weights[node.input[1]]
+            operations += 2 * (sizes[node.output[0]] // FLOAT_BYTES) * math.prod(kernel)
     return {"gflop": operations / 1e9, "gb": traffic_bytes(model, (side, side)) / 1e9}
 
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.cpu_path.ladder import BASELINE, ENGINES
 from efdn.assets import DEFAULT_ONNX, DEFAULT_WEIGHTS
 from engines.protocol import INPUT, LayerTime
 from engines.registry import find_engine
 from export.verification import verification_input
 
-BASELINE = "pytorch-published"
-ENGINES = ("onnxruntime-cpu", "openvino")
 RUNS = 5
 
 CONVOLUTIONS, MIXING, ACTIVATIONS, COPIES, REST = "convolutions", "mixing", "activations", "copies", "sums and the rest"
@@ -62,18 +61,18 @@ def _published(x: np.ndarray, runs: int) -> dict[str, float]:
             for _ in range(runs):
                 engine.infer({INPUT: x})
     for event in recorded.key_averages(group_by_input_shape=True):
-        totals[_kind_of_event(event)] += event.self_cpu_time_total / 1e3 / runs
+        totals[_kind_of_event(event, x.shape[2])] += event.self_cpu_time_total / 1e3 / runs
     return {kind: totals[kind] for kind in KINDS}
 
 
-def _kind_of_event(event: Any) -> str:
+def _kind_of_event(event: Any, side: int) -> str:
     if "conv" in event.key:
         shapes = [shape for shape in event.input_shapes if len(shape) == 4]
         depthwise = len(shapes) > 1 and shapes[1][1] == 1
-        return MIXING if depthwise and shapes[0][1] == shapes[1][0] and _odd(shapes[0]) else CONVOLUTIONS
+        return MIXING if depthwise and shapes[0][1] == shapes[1][0] and _continued(shapes[0], side) else CONVOLUTIONS
     return next((kind for kind, names in _TORCH_KINDS.items() if event.key in names), REST)
 
 
-def _odd(shape: list[int]) -> bool:
+def _continued(shape: list[int], side: int) -> bool:
     """Whether a map is one that was continued by a pixel at each border, as mixing reads it."""
-    return shape[2] % 4 == 2
+    return shape[2] == side + 2

@@ -157,7 +157,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.peers",
         description="Times EFDN through this toolkit beside what people would use instead, all taking turns.",
     )
-    parser.add_argument("--seconds", type=float, default=FULL_SECONDS, help="of steady state for each row and shape (2)")
+    parser.add_argument(
+        "--seconds", type=float, default=FULL_SECONDS, help="of steady state for each row and shape (2)"
+    )
     parser.add_argument(
         "--shape", action="append", default=[], metavar="HxW", help="instead of the usual ones; may be repeated"
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.peers.rows import BASELINE, EFDN, Row, Source
 from engines.profiling.comparison import Difference
-from engines.profiling.percentiles import percentile, times_as_fast
+from engines.profiling.percentiles import percentile, round_ratios, times_as_fast
 from engines.profiling.result import Lane, ShapeProfile
 
 END_TO_END, NETWORK = "end_to_end", "compute"
@@ -75,7 +75,7 @@ def figures_of(profile: ShapeProfile, lane: Lane, difference: Difference | None,
     if lane.error is not None or summary is None or network is None:
         return Figures(error=lane.error or "it did not run")
     base = next((other for other in profile.lanes if other.name == BASELINE.name), None)
-    ratios = [] if base is None else round_ratios(lane, base)
+    ratios = [] if base is None else round_ratios(lane.times(END_TO_END), base.times(END_TO_END))
     return Figures(
         end_to_end_ms=summary.median,
         network_ms=network.median,
@@ -95,12 +95,6 @@ def figures_of(profile: ShapeProfile, lane: Lane, difference: Difference | None,
     )
 
 
-def round_ratios(lane: Lane, reference: Lane) -> list[float]:
-    """How many times as fast a lane was, end to end, in each round that both ran in."""
-    pairs = zip(lane.times(END_TO_END), reference.times(END_TO_END), strict=False)
-    return [median(theirs) / median(own) for own, theirs in pairs if own and theirs and median(own) > 0]
-
-
 def against_rfdn(rows: Sequence[Row], lanes: Mapping[str, Lane]) -> dict[str, dict[str, Any]]:
     """EFDN's time over RFDN's through the same engine, end to end, by engine: median over rounds, and the range.
 
@@ -112,7 +106,7 @@ def against_rfdn(rows: Sequence[Row], lanes: Mapping[str, Lane]) -> dict[str, di
     for row in rows:
         peer = next((other for other in rows if _is_peer(other, row)), None)
         if peer is not None and lanes[row.key].error is None and lanes[peer.key].error is None:
-            times = round_ratios(lanes[peer.key], lanes[row.key])
+            times = round_ratios(lanes[peer.key].times(END_TO_END), lanes[row.key].times(END_TO_END))
             if times:
                 found[row.engine] = {"median": _rounded(median(times)), "range": _rounded((min(times), max(times)))}
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 TRACED: Side = (64, 72)
 """Shape of the trace. The sides differ, so that each can be told in the graph."""
+
+ONE_PIXEL = [0, 0, 1, 1, 0, 0, 1, 1]
+"""Pads around the border, as ONNX writes them: before each axis of NCHW, then behind each."""
 
 
 def export_plain(network: Upscaler, target: Path) -> None:
@@ -80,7 +84,8 @@ def fixed_to(model: onnx.ModelProto, shape: Side, scale: int) -> onnx.ModelProto
     for value, factor in ((copy.graph.input[0], 1), (copy.graph.output[0], scale)):
         for dim, side in zip(value.type.tensor_type.shape.dim[2:], shape, strict=True):
             dim.dim_value = factor * side
-    sizes = {node.input[3] for node in copy.graph.node if node.op_type == "Resize"}
+    # Without a fourth input, a resize goes by scales, which hold at every shape.
+    sizes = {node.input[3] for node in copy.graph.node if node.op_type == "Resize" and len(node.input) > 3}
     for constant in copy.graph.initializer:
         if constant.name in sizes:
             resized = numpy_helper.to_array(constant).copy()
@@ -90,7 +95,11 @@ def fixed_to(model: onnx.ModelProto, shape: Side, scale: int) -> onnx.ModelProto
 
 
 def pads_as_slices(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of a graph in which pads by one pixel around the border are slices and concatenations."""
+    """A copy of a graph in which pads by one pixel around the border are slices and concatenations.
+
+    Raises:
+        ExportError: a circular pad by anything else.
+    """
     import numpy as np
     import onnx
     from onnx import helper, numpy_helper
@@ -102,11 +111,13 @@ def pads_as_slices(model: onnx.ModelProto) -> onnx.ModelProto:
     constants |= {f"wrap_axis_{axis}": axis for axis in (2, 3)}
     for name, value in constants.items():
         copy.graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), name))
+    known = {constant.name: constant for constant in copy.graph.initializer}
     nodes: list[onnx.NodeProto] = []
     for node in copy.graph.node:
         if node.op_type != "Pad" or not _wraps(node):
             nodes.append(node)
             continue
+        _check_pads(node, known)
         x = node.input[0]
         for axis in (2, 3):
             ends = {name: f"{node.name}_{name}_{axis}" for name in bounds}
@@ -120,6 +131,16 @@ def pads_as_slices(model: onnx.ModelProto) -> onnx.ModelProto:
     del copy.graph.node[:]
     copy.graph.node.extend(nodes)
     return copy
+
+
+def _check_pads(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> None:
+    """Raises ExportError for a circular pad by anything but one pixel around the border."""
+    from onnx import numpy_helper
+
+    name = node.input[1]
+    pads = numpy_helper.to_array(constants[name]).tolist() if name in constants else None
+    if pads != ONE_PIXEL:
+        raise ExportError(f"expected circular pads by one pixel around the border, got {pads} in {node.name}")
 
 
 def _wraps(node: onnx.NodeProto) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
 
-from efdn.html import svg
+from efdn.html import legend, svg
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 440, 340, 62, 18, 96, 52
 MARKS = (1, 2, 5)
@@ -42,7 +42,7 @@ def line_chart(title: str, panels: Sequence[Panel], colours: Mapping[str, str]) 
         panels: at least one.
         colours: of each line, in the legend's order; to be seen on white and on black.
     """
-    drawn = [_legend(colours)]
+    drawn = [legend(colours, LEFT)]
     for index, panel in enumerate(panels):
         drawn.append(f'<g transform="translate({index * WIDTH} 0)">{"".join(_panel(panel, colours))}</g>')
     return svg(title, WIDTH * len(panels), HEIGHT, drawn)
@@ -102,14 +102,3 @@ def _rule(x1: float, x2: float, y1: float, y2: float) -> str:
 
 def _text(x: float, y: float, anchor: str, text: str) -> str:
     return f'<text class="value" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _legend(colours: Mapping[str, str]) -> str:
-    entries, x = [], float(LEFT)
-    for name, colour in colours.items():
-        entries.append(
-            f'<rect x="{x:.0f}" y="38" width="14" height="14" rx="2" fill="{colour}"/>'
-            f'<text x="{x + 20:.0f}" y="50">{escape(name)}</text>'
-        )
-        x += 45 + 7.5 * len(name)
-    return "".join(entries)

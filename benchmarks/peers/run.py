@@ -191,14 +191,15 @@ def _check_baseline(profile: ShapeProfile) -> None:
     raise EngineError(f"{said} at {profile.title}: {'; '.join(reasons) or 'no reason is known'}")
 
 
+def start_patient(python: Path | None, environment: Mapping[str, str]) -> Worker:
+    """Starts a worker that may take minutes to compile."""
+    return Worker(python, environment, limit_s=COMPILE_LIMIT_S)
+
+
 def _measure_compiled(work: _Comparison) -> None:
     """`torch.compile` beside the baseline, at one small shape, in its own time."""
     work.say(f"{COMPILED.name}: compiling, which takes minutes ...")
-
-    def start(python: Path | None, environment: Mapping[str, str]) -> Worker:
-        return Worker(python, environment, limit_s=COMPILE_LIMIT_S)
-
-    patient = replace(work, start=start)
+    patient = replace(work, start=start_patient)
     settings = Settings(seconds=work.plan.seconds, starts=False)
     try:
         measured = _together(patient, [BASELINE, COMPILED], COMPILED_SHAPE, settings)

@@ -30,8 +30,7 @@ def short_table(content: Content) -> str:
 def full_tables(content: Content) -> str:
     """Everything of each shape, `torch.compile` last."""
     parts = [f"# EFDN and its peers\n\n{facts(content)}"]
-    compiled = [] if content["compiled"] is None else [content["compiled"]]
-    for shape in [*sorted(content["shapes"], key=_pixels), *compiled]:
+    for shape in [*sorted(content["shapes"], key=_pixels), *_compiled(content)]:
         header = (
             *("", "end to end, ms", "quartiles", "network, ms", "cv", "times as fast", "range", "in the network"),
             *("pictures/s", "memory", "cold start", "warm start", "levels", "PSNR, dB", "runs"),
@@ -78,6 +77,12 @@ def times(ratio: float) -> str:
     return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
 
 
+def _compiled(content: Content) -> list[dict[str, Any]]:
+    """`torch.compile`'s run of its own, under a title of its own; nothing where there was none."""
+    compiled = content["compiled"]
+    return [] if compiled is None else [{**compiled, "title": f"{compiled['title']}, torch.compile"}]
+
+
 def _figures(content: Content, shape: Mapping[str, Any], key: str) -> dict[str, Any] | None:
     """What is known of a row at a shape, `torch.compile`'s run of its own included; None without times."""
     compiled = content["compiled"]
@@ -112,7 +117,8 @@ def _beside(content: Content, key: str, told: Mapping[str, Any] | None) -> Itera
 
 def _everything(figures: Mapping[str, Any]) -> list[str]:
     if figures.get("error") is not None:
-        return [f"did not run: {figures['error'].splitlines()[0]}", *[""] * 13]
+        reason = figures["error"].splitlines()[0].replace("|", r"\|")
+        return [f"did not run: {reason}", *[""] * 13]
     low, high = figures["quartiles_ms"]
     ratios = figures["ratio_range"]
     memory, levels = figures["memory_bytes"], figures["grey_levels"]
@@ -160,8 +166,8 @@ def _remarks(content: Content, told: Mapping[str, Any] | None) -> Iterator[str]:
 def _lists(content: Content) -> Iterator[str]:
     """Notes on rows, and what was left out with its reason."""
     names = {row["key"]: row["name"] for row in content["rows"]}
-    absent = [f"- {names[key]}: {reason}" for key, reason in content["absent"].items() if key in names]
-    for shape in content["shapes"]:
+    absent = [f"- {names[key]}: {reason.splitlines()[0]}" for key, reason in content["absent"].items() if key in names]
+    for shape in [*content["shapes"], *_compiled(content)]:
         absent += _reasons(names, shape["title"], shape["left_out"])
         errors = {key: found["error"] for key, found in shape["figures"].items() if found.get("error")}
         absent += _reasons(names, shape["title"], errors)

@@ -65,7 +65,7 @@ PASSES = (
 
 _BY_NAME = {item.name: item for item in PASSES}
 
-_CPU = (
+_IN_PYTORCH = (
     "sum_head_repeats",
     "merge_narrow_bsconvs",
     "join_skip",
@@ -74,9 +74,10 @@ _CPU = (
     "pad_channels",
     "wrap_once",
     "convolve_mixers",
-    "add_up_branches",
-    "add_up_blocks",
 )
+
+_CPU = (*_IN_PYTORCH, "add_up_branches", "add_up_blocks")
+"""Sums cost nothing where they are part of a convolution; in PyTorch each is a pass over memory."""
 
 _TENSORRT = (
     "sum_head_repeats",
@@ -93,6 +94,7 @@ _TENSORRT = (
 
 PIPELINES: dict[str, tuple[str, ...]] = {
     "none": (),
+    "pytorch": _IN_PYTORCH,
     "onnxruntime": _CPU,
     "openvino": _CPU,
     "tensorrt": _TENSORRT,

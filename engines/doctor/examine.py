@@ -26,7 +26,7 @@ from engines.select import PACKAGED
 
 AT_ONCE = 2
 LARGEST_COMPARED = 512 * 512
-"""Pixels: a CPU engine takes 2.4 GB for as many."""
+"""Pixels: a CPU engine takes up to 2.4 GB for as many."""
 
 FINDERS: tuple[Callable[[Machine], list[Finding]], ...] = (
     find_toolkit,
@@ -94,7 +94,7 @@ def examine(
         EngineError: a model file is missing or of no known kind.
     """
     kinds = {model: model_kind(model) for model in dict.fromkeys(models)}
-    entries = [entry for entry in ENGINES if everything or not entry.on_request]
+    entries = [entry for entry in ENGINES if entry.network and (everything or not entry.on_request)]
     pairs: list[tuple[str, Path | None]] = []
     if not quick:
         pairs += [(entry.name, model) for model, kind in kinds.items() for entry in entries if entry.reads is kind]

@@ -83,7 +83,7 @@ def check_pair(pair: Pair, checks: Checks) -> Side:
         with_padding = f", with its padding {_text(padded)}" if checks.pad else ""
         raise ImageError(
             f"{pair.lr or pair.hr} gives an LR picture of {_text(lr)}{with_padding}, more than the limit of "
-            f"{checks.max_pixels} pixels: pictures are upscaled whole and take about 3 GB of memory a megapixel "
+            f"{checks.max_pixels} pixels: pictures are upscaled whole and take 2 to 9 GB of memory a megapixel "
             "on the CPU; leave it out or raise --max-pixels"
         )
     return lr

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from efdn.caches import cache_folder, folder_name
-from efdn.errors import EngineError, MissingExtraError, ModelFileError
+from efdn.errors import EngineError, MissingExtraError
 from efdn.extras import import_extra
 from efdn.files import read_bytes, sha256_of_bytes
+from engines.graphs import onnx_details
 from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.ort.engine import OnnxRuntimeEngine
 from engines.ort.providers import CPU, CUDA, SHORT_NAMES, TENSORRT, Provider
@@ -68,7 +69,7 @@ def open_tensorrt(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
     from engines.ort.gpu import OnnxRuntimeGpuEngine
 
     content = read_bytes(model)
-    chosen = tensorrt_options(_details(content, model.name), sha256_of_bytes(content), options)
+    chosen = tensorrt_options(onnx_details(content, model.name), sha256_of_bytes(content), options)
     providers: tuple[Provider, ...] = ((TENSORRT, chosen), FLOAT32_ON_CUDA, CPU)
     return OnnxRuntimeGpuEngine("onnxruntime-tensorrt", content, model.name, providers, options)
 
@@ -95,16 +96,6 @@ def tensorrt_options(details: OnnxDetails, sha256: str, options: RunOptions) -> 
         folder.mkdir(parents=True, exist_ok=True)
         chosen |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)}
     return chosen
-
-
-def _details(content: bytes, name: str) -> OnnxDetails:
-    from efdn.inspection.details import MalformedError
-    from efdn.inspection.onnx_file import read_onnx
-
-    try:
-        return read_onnx(content)
-    except MalformedError as error:
-        raise ModelFileError(f"{name} is not a readable ONNX file: {error}; export it anew") from error
 
 
 def _flag(on: bool) -> str:

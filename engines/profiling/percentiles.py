@@ -84,12 +84,17 @@ def times_as_fast(samples: Sequence[Sequence[float]], reference: Sequence[Sequen
     Returns:
         2.0 for half the reference's time; None where no round has times of both, or a time is 0.
     """
-    ratios = [
+    ratios = round_ratios(samples, reference)
+    return median(ratios) if ratios else None
+
+
+def round_ratios(samples: Sequence[Sequence[float]], reference: Sequence[Sequence[float]]) -> list[float]:
+    """The ratios of `times_as_fast`, one for each round that has times of both."""
+    return [
         median(theirs) / median(own)
         for own, theirs in zip(samples, reference, strict=False)
         if own and theirs and median(own) > 0
     ]
-    return median(ratios) if ratios else None
 
 
 def half_medians(samples: Sequence[float]) -> tuple[float, float]:
