@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from efdn.errors import EngineError, ModelFileError
+from efdn.errors import EngineError
 from efdn.files import read_bytes
-from efdn.inspection.details import MalformedError
-from efdn.inspection.onnx_file import OnnxDetails, read_onnx
 from engines.failures import run_error
 from engines.feeds import check_feeds
-from engines.graphs import model_info, tensor_spec, threads_of
+from engines.graphs import model_info, onnx_details, tensor_spec, threads_of
 from engines.openvino_package import load_openvino
 from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import Arrays, Engine, LayerTime, shapes_of
@@ -57,7 +55,7 @@ class OpenVinoEngine(Engine):
 
     def __init__(self, content: bytes, model_name: str, options: RunOptions = DEFAULT_OPTIONS) -> None:
         self._openvino = load_openvino()
-        details = _details(content, model_name)
+        details = onnx_details(content, model_name)
         self.model = model_info(details.metadata, model_name)
         least, scale = self.model.smallest_side, self.model.scale
         self.inputs = tuple(tensor_spec(entry.name, entry.dtype, entry.shape or (), least) for entry in details.inputs)
@@ -158,10 +156,3 @@ def _reason(error: RuntimeError) -> str:
     """What was wrong, without where in OpenVINO's sources it was found."""
     lines = (line.strip() for line in str(error).splitlines())
     return " ".join(line for line in lines if not line.startswith(PLACES))[:300].strip() or type(error).__name__
-
-
-def _details(content: bytes, model_name: str) -> OnnxDetails:
-    try:
-        return read_onnx(content)
-    except MalformedError as error:
-        raise ModelFileError(f"{model_name} is not a readable ONNX file: {error}; export it anew") from error

@@ -118,7 +118,7 @@ def _pairs(files: list[Path], names: list[str]) -> list[tuple[str, Path | None]]
     pairs = [(name, file) for file in files for name in names if reads[name] in (None, kinds[file])]
     for file, kind in kinds.items():
         if not any(other == file for _, other in pairs):
-            fitting = ", ".join(entry.name for entry in ENGINES if entry.reads is kind)
+            fitting = ", ".join(entry.name for entry in ENGINES if entry.reads is kind and entry.network)
             raise UsageError(f"none of the engines given reads {file}, which is {kind.value}: add --engine {fitting}")
     for name, reading in reads.items():
         if reading is not None and not any(other == name for other, _ in pairs):
