@@ -247,7 +247,7 @@ BAD_COMMANDS = [
     (1, "at least 13x13, got 12x20", "efdn-export onnx --shape 12x20"),
     (2, "--shape takes HEIGHTxWIDTH", "efdn-export onnx --shape wide"),
     (2, "Invalid value for '--opset'", "efdn-export onnx --opset new"),
-    (2, "no pass or pipeline 'fast': expected none, onnxruntime", "efdn-export onnx --passes fast"),
+    (2, "no pass or pipeline 'fast': expected none, pytorch, onnxruntime", "efdn-export onnx --passes fast"),
     (2, "pass pad_channels needs group_channels", "efdn-export onnx --passes pad_channels"),
     (2, "fold_scale changes the range", "efdn-export onnx --passes +fold_scale"),
     (2, "join_skip and lower_tail exclude each other", "efdn-export trt --passes +join_skip"),

@@ -17,6 +17,7 @@ from efdn.passes.pipeline import PIPELINES, deploy_network
 from efdn.weights import load_network
 from engines.openvino import OpenVinoEngine, open_openvino
 from engines.openvino_order import tie_sums
+from engines.openvino_package import load_openvino
 from engines.options import RunOptions
 from engines.select import choose_engine
 from export.onnx_graph import write_onnx
@@ -125,8 +126,7 @@ print("reporting" if "openvino_telemetry" in sys.modules else "silent")
 def test_sums_are_tied_to_blocks_and_nothing_else_changes(
     passes: str, blocks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import openvino
-
+    openvino = load_openvino()
     network = deploy_network(load_network(DEFAULT_WEIGHTS, EFDN), PIPELINES[passes])
     metadata = {"scale": "4", "data_range": "255"}
     path = tmp_path / "m.onnx"

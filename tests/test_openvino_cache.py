@@ -9,13 +9,15 @@ import pytest
 from efdn.assets import DEFAULT_ONNX
 from efdn.caches import VARIABLE
 from efdn.errors import EngineError
+from engines.openvino import OpenVinoEngine, open_openvino
 from engines.openvino_cache import KEPT, CompiledCache
+from engines.openvino_package import load_openvino
 from engines.options import RunOptions
 from engines.protocol import INPUT, OUTPUT
+from tests.conftest import installed
 
-pytest.importorskip("openvino")
+pytestmark = pytest.mark.skipif(not installed("openvino"), reason="OpenVINO is not installed")
 
-from engines.openvino import OpenVinoEngine, open_openvino
 
 X = np.random.default_rng(0).uniform(0, 255, (1, 3, 24, 31)).astype(np.float32)
 
@@ -107,8 +109,6 @@ def test_a_processor_that_openvino_cannot_use_is_left_to_other_engines(monkeypat
     def refuse(self: object, device: str, name: str) -> None:
         raise RuntimeError("Exception from plugin.cpp:1:\nno such device")
 
-    import openvino
-
-    monkeypatch.setattr(openvino.Core, "get_property", refuse)
+    monkeypatch.setattr(load_openvino().Core, "get_property", refuse)
     with pytest.raises(EngineError, match="OpenVINO cannot use the processor: no such device"):
         open_openvino(DEFAULT_ONNX)

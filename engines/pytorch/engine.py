@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from efdn.copying import copied
 from efdn.errors import EngineError
 from engines.failures import run_error
 from engines.feeds import check_feeds
@@ -70,6 +69,8 @@ class PyTorchEngine(Engine):
         if hasattr(network, "_orig_mod"):
             return ()
         # A copy: hooks in the network itself would be called by other threads too.
+        from efdn.copying import copied
+
         watched = copied(network)
         self._run(x, watched)
         clock = ModuleClock(watched)
