@@ -22,7 +22,7 @@ app = new_app("Tell which engines run on this machine, and what is amiss.")
 def doctor(
     models: Annotated[
         Optional[list[Path]],
-        typer.Argument(metavar="MODEL", help="Weights, ONNX files or TensorRT engines to try as well."),
+        typer.Argument(metavar="MODEL...", help="Weights, ONNX files or TensorRT engines to try as well."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Run no engine: tell from what is installed.")] = False,
     everything: Annotated[

@@ -39,7 +39,7 @@ class ConventionName(str, Enum):
 def evaluate(
     folders: Annotated[
         Optional[list[Path]],
-        typer.Argument(metavar="FOLDER", help="Sets of pictures; the folder that EFDN_BENCH names if none."),
+        typer.Argument(metavar="FOLDER...", help="Sets of pictures; the folder that EFDN_BENCH names if none."),
     ] = None,
     model: Annotated[
         Optional[list[Path]],

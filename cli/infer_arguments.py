@@ -10,7 +10,7 @@ import typer
 from cli.runner import show_version
 
 Inputs = Annotated[
-    list[str], typer.Argument(metavar="INPUT", help="Pictures, videos, folders, patterns; - for a list on stdin.")
+    list[str], typer.Argument(metavar="INPUT...", help="Pictures, videos, folders, patterns; - for a list on stdin.")
 ]
 Output = Annotated[
     Optional[Path], typer.Option("--output", "-o", help="File or folder to write to; beside each input if not given.")

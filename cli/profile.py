@@ -42,7 +42,9 @@ GRAPHS = {Graphs.on: (True,), Graphs.off: (False,), Graphs.both: (True, False)}
 def profile(
     models: Annotated[
         Optional[list[Path]],
-        typer.Argument(metavar="MODEL", help="Weights, ONNX files, TensorRT engines; the packaged x4 model if none."),
+        typer.Argument(
+            metavar="MODEL...", help="Weights, ONNX files, TensorRT engines; the packaged x4 model if none."
+        ),
     ] = None,
     engine: Annotated[
         Optional[list[str]],

@@ -263,7 +263,7 @@ def test_help_tells_the_rule_of_the_baseline(command: Command) -> None:
     result = command("--help")
     assert result.code == 0
     assert "pytorch-published: PyTorch eager in FP32" in " ".join(result.out.split())
-    assert "[MODEL]" in result.out
+    assert "[MODEL...]" in result.out
     assert "[[MODEL]" not in result.out
 
 
