@@ -94,6 +94,14 @@ def node() -> str:
     return str(ray.get_runtime_context().get_node_id())
 
 
+@contextmanager
+def same_handler() -> Iterator[None]:
+    """A node takes over SIGTERM for good: whatever ran after these tests would get its `sys.exit`."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, handler)
+
+
 @dataclass(kw_only=True)
 class SmallCluster:
     """Two nodes of one core each.
@@ -138,14 +146,16 @@ class SmallCluster:
         from ray.cluster_utils import Cluster
 
         head = {"num_cpus": 1, "num_gpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": False}
-        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        with same_handler():
+            self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.head = self._cluster.head_node
         self.add_second()
 
     def add_second(self) -> None:
         """Starts the second node, if it is not there."""
         if self.second is None:
-            self.second = self._cluster.add_node(num_cpus=1, num_gpus=0, object_store_memory=STORE_BYTES)
+            with same_handler():
+                self.second = self._cluster.add_node(num_cpus=1, num_gpus=0, object_store_memory=STORE_BYTES)
 
     def kill_second(self) -> None:
         """Ends the second node with all its processes, without a farewell."""

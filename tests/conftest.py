@@ -32,6 +32,9 @@ settings.load_profile("project")
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+HANDLERS = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+"""Of signals, before any test."""
+
 # The tests start many a process; where none keeps what it compiles, each compiles the same modules anew.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -109,6 +112,17 @@ def _in_temporary_folder(tmp_path: Path) -> Iterator[None]:
     os.chdir(tmp_path)
     yield
     os.chdir(before)
+
+
+@pytest.fixture(autouse=True)
+def _signals_are_as_found() -> Iterator[None]:
+    """Another test would get the signals that this one, or a fixture of it, kept for itself."""
+    yield
+    kept = {number: signal.getsignal(number) for number in HANDLERS}
+    if kept != HANDLERS:
+        for number, handler in HANDLERS.items():
+            signal.signal(number, handler)
+        pytest.fail(f"signals are still handled by {kept}")
 
 
 def randomize(network: EFDN, seed: int, *, awkward: bool = False) -> EFDN:
