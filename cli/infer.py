@@ -38,6 +38,7 @@ from cli.infer_arguments import (
     Size,
     SkipExisting,
     Suffix,
+    Threads,
     Tile,
     TileOverlap,
     Verbose,
@@ -50,6 +51,7 @@ from cli.infer_options import (
     InferOptions,
     check_kinds,
     check_run,
+    engine_options,
     existing_of,
     fill_in_ray,
     folder_of_results,
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from engines.batch.sources import Sources
     from engines.batch.targets import Existing
     from engines.inference.wanted import Wanted
+    from engines.options import RunOptions
 
 app = new_app("Upscale pictures and videos with EFDN.")
 
@@ -78,6 +81,7 @@ def infer(
     jobs: Jobs = 2,
     model: Model = None,
     engine: Engine = "auto",
+    threads: Threads = None,
     scale: Scale = None,
     size: Size = None,
     tile: Tile = None,
@@ -126,6 +130,7 @@ def infer(
         jobs=jobs,
         model=model,
         engine=engine,
+        threads=threads,
         scale=scale,
         size=size,
         tile=tile,
@@ -153,7 +158,7 @@ def infer(
         quiet=quiet,
         verbose=verbose,
     )
-    wanted, existing = wanted_of(options), existing_of(options)
+    wanted, existing, running = wanted_of(options), existing_of(options), engine_options(options)
     check_run(options)
     from engines.batch.sources import find_sources
 
@@ -162,37 +167,39 @@ def infer(
     if engine == ALL:
         from cli.infer_looks import compare_all_engines
 
-        compare_all_engines(sources, model, wanted, json_lines=json_lines)
+        compare_all_engines(sources, model, running, wanted, json_lines=json_lines)
     elif verify_tiles:
-        _verify_tiles(options, sources, wanted)
+        _verify_tiles(options, running, sources, wanted)
     elif ray is not None:
         from cli.infer_cluster import infer_on_cluster
 
         infer_on_cluster(options, sources, wanted, existing)
     else:
-        _infer_here(options, sources, wanted, existing)
+        _infer_here(options, running, sources, wanted, existing)
 
 
-def _verify_tiles(options: InferOptions, sources: Sources, wanted: Wanted) -> None:
+def _verify_tiles(options: InferOptions, running: RunOptions, sources: Sources, wanted: Wanted) -> None:
     from cli.infer_looks import verify_all_tiles
     from cli.infer_text import show_engine
     from engines.select import choose_engine
 
-    choice = choose_engine(options.model, options.engine)
+    choice = choose_engine(options.model, options.engine, running)
     with choice.engine as opened:
         if not options.quiet:
             show_engine(choice)
         verify_all_tiles(sources, opened, wanted, json_lines=options.json_lines)
 
 
-def _infer_here(options: InferOptions, sources: Sources, wanted: Wanted, existing: Existing) -> None:
+def _infer_here(
+    options: InferOptions, running: RunOptions, sources: Sources, wanted: Wanted, existing: Existing
+) -> None:
     """In this process, with one engine; raises SystemExit where not all went well."""
     from cli.infer_text import show_engine, show_summary, voice
     from engines.batch.work import Concurrency
     from engines.inference.run import Naming, plan_files, run_files
     from engines.select import choose_engine
 
-    choice = choose_engine(options.model, options.engine)
+    choice = choose_engine(options.model, options.engine, running)
     json_lines, quiet = options.json_lines, options.quiet
     with choice.engine as opened:
         if not quiet:

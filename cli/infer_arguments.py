@@ -31,6 +31,10 @@ Model = Annotated[
 Engine = Annotated[
     str, typer.Option("--engine", "-e", help="auto, onnxruntime-cpu, openvino, pytorch ...; all compares them.")
 ]
+Threads = Annotated[
+    Optional[int],
+    typer.Option("--threads", help="Of an engine on the CPU; all cores that efdn-infer may use if not given."),
+]
 Scale = Annotated[
     Optional[float], typer.Option("--scale", "-s", help="Times as large in the end; resizes what the model gives.")
 ]

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from efdn.pictures.picture import Pixels
     from engines.batch.sources import Sources
     from engines.inference.wanted import Wanted
+    from engines.options import RunOptions
     from engines.protocol import Engine
     from engines.tiling.verify import Distance, TileError
 
 
-def compare_all_engines(sources: Sources, model: Optional[Path], wanted: Wanted, *, json_lines: bool) -> None:
+def compare_all_engines(
+    sources: Sources, model: Optional[Path], options: RunOptions, wanted: Wanted, *, json_lines: bool
+) -> None:
     """Runs every engine on each picture and prints a table."""
     from engines.comparison.engines import compare_engines, engine_table
     from engines.tiling.upscaling import upscaled_rows
@@ -35,7 +38,7 @@ def compare_all_engines(sources: Sources, model: Optional[Path], wanted: Wanted,
         return np.concatenate(list(upscaled_rows(engine, pixels, wanted.enlarging.tiling)))
 
     for path, pixels in _pictures(sources, "--engine all", wanted):
-        rows = compare_engines(pixels, None, model, run=run, report=lambda name: notify(name))
+        rows = compare_engines(pixels, None, model, options, run=run, report=lambda name: notify(name))
         if json_lines:
             typer.echo(json.dumps({"picture": str(path), "engines": [row.to_json() for row in rows]}))
         else:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from engines.batch.sources import Sources
     from engines.batch.targets import Existing
     from engines.inference.wanted import Wanted
+    from engines.options import RunOptions
     from engines.pictures.options import EnlargeOptions
     from engines.video.options import VideoOptions
 
@@ -39,6 +40,7 @@ class InferOptions:
     jobs: int
     model: Optional[Path]
     engine: str
+    threads: Optional[int]
     scale: Optional[float]
     size: Optional[str]
     tile: Optional[int]
@@ -94,6 +96,20 @@ def wanted_of(options: InferOptions) -> Wanted:
         )
     except ConfigError as error:  # Of the user's, as they come from the command line.
         raise UsageError(str(error)) from error
+
+
+def engine_options(options: InferOptions) -> RunOptions:
+    """How the engine is to run.
+
+    Raises:
+        UsageError: more threads than this machine has cores, or none.
+    """
+    from engines.options import RunOptions
+
+    try:
+        return RunOptions(threads=options.threads)
+    except ConfigError as error:  # Of the user's, as it comes from the command line.
+        raise UsageError(f"--{error}") from error
 
 
 def existing_of(options: InferOptions) -> Existing:
@@ -245,6 +261,8 @@ def check_run(options: InferOptions) -> None:
         raise UsageError("results go to files, not to standard output: give a file or folder with -o")
     if options.jobs < 1:
         raise UsageError(f"--jobs must be at least 1, got {options.jobs}")
+    if options.ray is not None and options.threads is not None:
+        raise UsageError("--threads is for the engine of this machine: with --ray, give --ray-cores")
     if options.ray is None and options.ray_cores is not None:
         raise UsageError("--ray-cores is for the workers of a cluster: add --ray, or leave it out")
     if options.ray is not None and options.verify_tiles:

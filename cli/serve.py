@@ -31,6 +31,10 @@ def serve(
     engine: Annotated[
         str, typer.Option("--engine", "-e", help="For requests that name none: auto, onnxruntime-cpu, openvino ...")
     ] = "auto",
+    threads: Annotated[
+        Optional[int],
+        typer.Option("--threads", help="Of engines on the CPU; all cores that the server may use if not given."),
+    ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Pictures at work at once.")] = 2,
     queue: Annotated[int, typer.Option("--queue", help="Requests that may wait besides; more get 503.")] = 16,
     max_bytes: Annotated[str, typer.Option("--max-bytes", help="Largest file to take, such as 64M.")] = "64M",
@@ -69,6 +73,7 @@ def serve(
 
     for module in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
         import_extra(module, "serve", "Serving")
+    from engines.options import RunOptions
     from engines.serving.options import ServeOptions
     from engines.serving.pool import EnginePool
     from engines.serving.server import GracefulServer, address_of, listen, serve_on
@@ -80,6 +85,7 @@ def serve(
             port=port,
             model=model,
             engine=engine,
+            threads=threads,
             jobs=jobs,
             queue=queue,
             max_bytes=parse_amount("--max-bytes", max_bytes, 1024),
@@ -95,7 +101,7 @@ def serve(
     voice = Voice(json_lines=json_lines, quiet=quiet)
     listener = listen(options.host, options.port)
     with listener:
-        pool = EnginePool(options.model, options.engine)
+        pool = EnginePool(options.model, options.engine, options=RunOptions(threads=options.threads))
         with writable(temporary):
             service = Service(options, pool, voice)
         address = address_of(listener)

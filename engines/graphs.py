@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from efdn.config import MIN_SIDE
 from efdn.errors import ModelFileError
+from engines.cores import usable_cores
 from engines.options import RunOptions
 from engines.protocol import FLOAT_SIDES, PICTURE_DTYPE, PICTURE_SIDES, Dim, ModelInfo, TensorSpec
 
@@ -78,11 +78,12 @@ def threads_of(options: RunOptions) -> int:
 
     Libraries' own defaults ignore limits set on the process.
     """
-    if options.threads is not None:
-        return options.threads
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return usable_cores() if options.threads is None else options.threads
+
+
+def threads_text(threads: int) -> str:
+    """As an engine's detail says it."""
+    return f"{threads} thread{'' if threads == 1 else 's'}"
 
 
 def first_line(error: Exception) -> str:

@@ -15,8 +15,8 @@ from efdn.errors import EngineError
 from efdn.files import read_bytes
 from engines.failures import run_error
 from engines.feeds import check_feeds
-from engines.graphs import model_info, onnx_details, tensor_spec, threads_of
-from engines.openvino_package import load_openvino
+from engines.graphs import model_info, onnx_details, tensor_spec, threads_of, threads_text
+from engines.openvino_package import load_openvino, openvino_core
 from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import Arrays, Engine, LayerTime, shapes_of
 
@@ -64,14 +64,14 @@ class OpenVinoEngine(Engine):
         )
         self.shapes = shapes_of(self.inputs[0])
         threads = threads_of(options)
-        self.detail = f"OpenVINO {self._openvino.__version__.split('-')[0]}, {threads} threads"
+        self.detail = f"OpenVINO {self._openvino.__version__.split('-')[0]}, {threads_text(threads)}"
         self._guard = threading.Lock()
         self._settings = {
             "INFERENCE_PRECISION_HINT": "f32",  # Its own choice is bfloat16 where the processor has it.
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
         }
-        self._core = self._openvino.Core()
+        self._core = openvino_core()
         self._content = content
         self._request: Any = self._cached_request(options.cache_dir)
 

@@ -1,4 +1,4 @@
-"""The OpenVINO package, without the part of it that reports its use.
+"""The OpenVINO package, without the part of it that reports its use, and its core.
 
 Importing OpenVINO sends an event to its makers, and leaves an identifier in the home
 folder, unless the user has opted out. It does without where the package that does so
@@ -10,7 +10,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import ModuleType
+from typing import Any
 
 from efdn.extras import import_extra
 
@@ -29,6 +31,21 @@ def load_openvino(purpose: str = "This engine") -> ModuleType:
     """
     with without_reporting():
         return import_extra("openvino", "openvino", purpose)
+
+
+@cache
+def openvino_core() -> Any:
+    """The one `openvino.Core` of this process, which is never let go.
+
+    With its first use it gives the thread at work another stack for signal handlers, and takes the memory of that
+    stack back when it is let go, whichever thread that happens in (2026.4). In another one, the first Ctrl-C after it
+    would end the process with a segmentation fault.
+
+    Raises:
+        MissingExtraError: OpenVINO is not installed.
+        EngineError: it does not load.
+    """
+    return load_openvino().Core()
 
 
 @contextmanager

@@ -68,6 +68,7 @@ def test_options_that_do_not_go_with_a_cluster_are_refused(infer: Infer) -> None
     for line, words in (
         (["--ray-cores", 4], "add --ray"),
         (["--ray", "auto", "--verify-tiles"], "--verify-tiles measures the engine of this machine"),
+        (["--ray", "auto", "--threads", 1], "with --ray, give --ray-cores"),
         (["--ray", "auto", "--engine", "all"], "--engine all compares the engines of this machine"),
         (["--ray", "head:65536"], "--ray takes HOST:PORT, auto or local, got 'head:65536'"),
         (["--ray", "misspelt"], "--ray takes HOST:PORT, auto or local, got 'misspelt'"),

@@ -41,6 +41,14 @@ def pixels_of(path: str) -> Array:
         return np.asarray(image)
 
 
+def test_the_engine_has_the_threads_that_were_asked_for(
+    picture: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = run_infer(monkeypatch, capsys, picture, "-e", "onnxruntime-cpu", "--threads", 1)
+    assert said.code == 0, said.err
+    assert ", 1 thread)" in said.err
+
+
 def test_sizes_and_scales_are_those_of_the_picture(infer: Infer, picture: str) -> None:
     sizes = {("-s", "2"): (34, 28), ("-s", "3"): (51, 42), ("-s", "0.5"): (9, 7), ("--size", "100x"): (100, 82)}
     sizes |= {("--size", "x28"): (34, 28), ("--size", "40x40"): (40, 40), ("--size", "150%"): (26, 21)}
@@ -147,6 +155,8 @@ def test_an_engine_of_bytes_refuses_16_bits_before_any_work(infer: Infer) -> Non
         ("--tile-overlap 600", 2, "0 to 512 pixels, got 600"),
         ("--pad -1", 2, "0 to 512 pixels, got -1"),
         ("--jobs 0", 2, "--jobs must be at least 1, got 0"),
+        ("--threads 0", 2, "--threads must be 1 to "),
+        ("--threads 100000", 2, "the cores of this machine, got 100000"),
         ("--max-pixels 0", 2, "max_pixels must be at least 1, got 0"),
         ("--max-pixels 100", 1, "17x14 pixels, more than the limit of 100"),
         ("--ext gif", 2, "--ext takes png, "),

@@ -68,11 +68,37 @@ def test_an_openvino_that_refuses_a_run_is_told_in_one_line(monkeypatch: pytest.
 def test_options_are_those_in_use() -> None:
     with open_openvino(DEFAULT_ONNX, RunOptions(threads=1)) as engine:
         assert isinstance(engine, OpenVinoEngine)
-        assert engine.detail.endswith(", 1 threads")
+        assert engine.detail.endswith(", 1 thread")
         compiled = engine._request.get_compiled_model()
         assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
         assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
         assert str(compiled.get_property("PERFORMANCE_HINT")).endswith("LATENCY")
+
+
+@needs_openvino
+@pytest.mark.skipif(os.name == "nt", reason="no signals to oneself")
+def test_ctrl_c_is_survived_where_another_thread_closed_the_engine() -> None:
+    """OpenVINO gives the thread that opens it a stack for signals, which is taken back with the last of its core."""
+    script = """
+import gc, signal, sys, threading
+from pathlib import Path
+from engines.openvino import open_openvino
+engines = [open_openvino(Path(sys.argv[1]))]
+def close():
+    engines.pop().close()
+    gc.collect()
+thread = threading.Thread(target=close)
+thread.start()
+thread.join()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(DEFAULT_ONNX)], capture_output=True, text=True, cwd=Path(__file__).parents[1]
+    )
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
 
 
 def test_without_openvino_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,7 @@ def seconds_to_end_twice_told(folder: Path) -> float:
         (["--max-pixels", "many"], 2, "--max-pixels takes a number of pixels such as 16M"),
         (["--max-whole-pixels", "0"], 2, "--max-whole-pixels must be at least 1"),
         (["--jobs", "0"], 2, "--jobs must be at least 1"),
+        (["--threads", "0"], 2, "--threads must be 1 to "),
         (["--port", "99999"], 2, "--port must be 0 to 65535"),
         (["--timeout", "0"], 2, "--timeout must be above 0"),
         (["--grace", "0"], 2, "--grace must be above 0"),

@@ -10,6 +10,7 @@ import pytest
 
 from cli.serve_text import Voice
 from efdn.errors import EngineError, ImageError, OutOfMemoryError
+from engines.options import RunOptions
 from engines.select import Choice
 from engines.serving.journal import Notes
 from engines.serving.pool import EnginePool
@@ -111,6 +112,17 @@ def test_engines_of_pytorch_take_turns_with_each_other_and_bicubic_with_nobody()
     assert pool.turns_of("pytorch") is pool.turns_of("pytorch-published")
     assert pool.turns_of("openvino") is not pool.turns_of("pytorch")
     assert pool.turns_of("bicubic") is None
+
+
+def test_all_engines_run_as_the_server_was_told() -> None:
+    seen: list[tuple[str, int | None]] = []
+
+    def open_engine(model: object, name: str, options: RunOptions) -> Choice:
+        seen.append((name, options.threads))
+        return Choice(engine=FakeEngine())
+
+    EnginePool(None, "auto", open_engine, lambda package: True, RunOptions(threads=1)).get("openvino")
+    assert seen == [("auto", 1), ("openvino", 1)]
 
 
 def test_too_little_memory_is_507() -> None:

@@ -20,7 +20,7 @@ MODULES = {
     "efdn.pictures": "colour convert format_table formats header metadata opening orientation picture reading resize "
     "rows stored writing",
     "efdn.pictures.png": "chunks compression header interlace metadata reading writer",
-    "engines": "failures feeds graphs options protocol registry select whole",
+    "engines": "cores failures feeds graphs options protocol registry select whole",
     "engines.batch": "channel collisions failures folders interruption ledger names outcome pipeline sources summary "
     "targets task work",
     "engines.inference": "checks comparing picture_work run wanted work",
@@ -32,7 +32,7 @@ MODULES = {
 """What it takes to upscale one PNG on ONNX Runtime, by package."""
 
 MOST_OF_A_PNG = 140
-"""Modules, beyond those that libraries bring. Of them 91 are this project's, the others Python's: from 25 to 40."""
+"""Modules, beyond those that libraries bring. Of them 92 are this project's, the others Python's: from 25 to 40."""
 
 MOST_OF_HELP = 16
 """Modules of this project."""

@@ -15,8 +15,8 @@ from benchmarks.peers.record import Findings, Measured
 from benchmarks.peers.rows import BASELINE, COMPILED, Row
 from efdn.errors import EfdnError, EngineError, ParityError, UsageError
 from efdn.shapes import Side
+from engines.cores import usable_cores
 from engines.options import RunOptions
-from engines.profiling.machine import usable_cores
 from engines.profiling.measure import Settings, measure_shape
 from engines.profiling.plan import Planned
 from engines.profiling.result import ShapeProfile

@@ -81,12 +81,12 @@ def onnxruntime_facts() -> Facts:
 
 def openvino_facts() -> Facts:
     """Version and devices of OpenVINO."""
-    from engines.openvino_package import without_reporting
+    from engines.openvino_package import openvino_core, without_reporting
 
     with without_reporting():
         import openvino
 
-    return {"version": openvino.__version__, "devices": list(openvino.Core().available_devices)}
+    return {"version": openvino.__version__, "devices": list(openvino_core().available_devices)}
 
 
 def tensorrt_facts() -> Facts:

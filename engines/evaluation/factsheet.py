@@ -18,12 +18,13 @@ from typing import Any
 
 from efdn.config import MIN_SIDE
 from efdn.shapes import Side
+from engines.cores import usable_cores
 from engines.evaluation.counts import count_model
 from engines.evaluation.measure import Report
 from engines.evaluation.published import PUBLISHED, SOURCE, Counts
 from engines.evaluation.result import SetScores, Settings
 from engines.nvidia_smi import query_gpus
-from engines.profiling.machine import load_average, processor, usable_cores
+from engines.profiling.machine import load_average, processor
 from engines.profiling.runner import Starter
 from engines.worker.client import Worker
 from engines.worker.subject import Job, Memory, Subject

@@ -11,7 +11,7 @@ from typing import Any
 
 from efdn.errors import EngineError, ModelFileError
 from efdn.extras import import_extra
-from engines.graphs import first_line
+from engines.graphs import first_line, threads_text
 from engines.ort.providers import CPU, RECORD_PLACEMENT, SHORT_NAMES, Provider, check_provider, name_of
 
 ERRORS_ONLY = 3
@@ -104,4 +104,4 @@ def _load_error(model_name: str, provider: str, error: Exception) -> EngineError
 def detail_of(ort: ModuleType, providers: Sequence[Provider], threads: int) -> str:
     """Version and device, for people."""
     first = name_of(providers[0])
-    return f"ONNX Runtime {ort.__version__}, " + (f"{threads} threads" if first == CPU else SHORT_NAMES[first])
+    return f"ONNX Runtime {ort.__version__}, " + (threads_text(threads) if first == CPU else SHORT_NAMES[first])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from efdn.version import __version__
+from engines.cores import usable_cores
 
 PACKAGES = (
     "numpy",
@@ -48,13 +49,6 @@ def processor() -> str:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name") and ":" in line]
     return (names[0] if names else "") or platform.processor() or platform.machine() or "unknown"
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def load_average() -> float | None:

@@ -8,9 +8,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from efdn.shapes import Side
+from engines.cores import usable_cores
 from engines.nvidia_smi import GpuState, query_gpus
 from engines.profiling.advice import Warn, warnings_of
-from engines.profiling.machine import commit, load_average, machine, usable_cores
+from engines.profiling.machine import commit, load_average, machine
 from engines.profiling.measure import Report, Settings, measure_shape
 from engines.profiling.plan import Planned
 from engines.profiling.result import Lane, ShapeProfile

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from efdn.errors import EngineError
 from efdn.extras import import_extra
+from engines.cores import usable_cores
 from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import Engine, ModelInfo
 from engines.pytorch.cuda import PyTorchCudaEngine
@@ -105,8 +106,10 @@ def open_compiled(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
 
 def _torch(options: RunOptions) -> Any:
     torch = import_extra("torch", "export", "Running a weights file")
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
+    # PyTorch's own default may be fewer than there are cores: a thread for each physical one.
+    threads = options.threads or min(torch.get_num_threads(), usable_cores())
+    if threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
     return torch
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from efdn.errors import ConfigError
+from engines.options import RunOptions
 from engines.select import AUTO
 
 MAX_PIXELS = 16_000_000
@@ -24,6 +25,7 @@ class ServeOptions:
         port: likewise; 0 takes one that is free.
         model: weights, ONNX file or TensorRT engine; the packaged x4 model if None.
         engine: that requests get which name none.
+        threads: of engines on the CPU; as many as there are cores that the process may use if None.
         jobs: pictures at work at once; each is decoded in memory.
         queue: requests that may wait besides; further ones are refused.
         max_bytes: of a picture's file.
@@ -46,6 +48,7 @@ class ServeOptions:
     port: int = 8000
     model: Path | None = None
     engine: str = AUTO
+    threads: int | None = None
     jobs: int = 2
     queue: int = 16
     max_bytes: int = 64 << 20
@@ -63,6 +66,7 @@ class ServeOptions:
     folder: Path | None = None
 
     def __post_init__(self) -> None:
+        RunOptions(threads=self.threads)
         for name in ("jobs", "max_bytes", "max_pixels", "max_whole_pixels", "max_connections"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")

@@ -50,6 +50,7 @@ class EnginePool:
         name: of the engine that requests get which name none, or "auto".
         open_engine: opens an engine.
         installed: tells whether a package is.
+        options: how engines run.
 
     Attributes:
         default: the engine that requests get which name none.
@@ -64,9 +65,10 @@ class EnginePool:
         name: str = AUTO,
         open_engine: Open = choose_engine,
         installed: Callable[[str], bool] = lambda package: find_spec(package) is not None,
+        options: RunOptions = DEFAULT_OPTIONS,
     ) -> None:
-        self._model, self._open_engine = model, open_engine
-        choice = open_engine(model, name, DEFAULT_OPTIONS)
+        self._model, self._open_engine, self._options = model, open_engine, options
+        choice = open_engine(model, name, options)
         self.default = choice.engine
         self._opened: dict[str, Engine] = {self.default.name: self.default}
         self._opened[BICUBIC] = BicubicEngine(self.default.model.scale)
@@ -117,7 +119,7 @@ class EnginePool:
             engine = self._opened.get(name)
             if engine is None:
                 try:
-                    engine = self._open_engine(self._model, name, DEFAULT_OPTIONS).engine
+                    engine = self._open_engine(self._model, name, self._options).engine
                 except (OutOfMemoryError, MemoryError):
                     raise  # That may be otherwise the next time.
                 except EfdnError as error:
