@@ -1,7 +1,7 @@
 # Needs Python 3.10 or later with pip and venv, make, and nothing else.
 #   make demo     install, export ONNX, build the FP16 RTX engine, upscale a photo
 #   make test     install, run the tests
-#   make bench    install, measure EFDN beside its peers: up to 15 minutes (ARGS="--all --compile" for more)
+#   make bench    install, measure EFDN beside its peers, rewrite README's table: up to 15 minutes (ARGS="--all --compile" for more)
 # All targets can be run again; the installation is done once.
 
 PYTHON ?= $(shell python3.11 -c 'import venv, ensurepip' 2>/dev/null && echo python3.11 || echo python3)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.peers import __main__ as command
-from benchmarks.peers.table import short_table
+from benchmarks.peers.table import full_tables, short_table
 from efdn.errors import EngineError, ParityError
 from engines.worker.client import Worker
 from tests.peers_samples import behaviours, compared, recorded
@@ -37,7 +37,7 @@ def test_a_different_network_may_give_another_picture() -> None:
 def test_a_row_that_fails_is_said_and_the_others_go_on() -> None:
     workers = Workers(behaviours(openvino=Behaviour(fails="open")))
     content = recorded(compared(workers, "onnxruntime", "openvino"))
-    assert "- OpenVINO, efdn at 16x20: it broke" in short_table(content)
+    assert "; OpenVINO, efdn at 16x20 (it broke)." in short_table(content)
     assert "| ONNX Runtime, efdn | 11 ms, **3.73x**" in short_table(content)
     with pytest.raises(EngineError, match="the baseline did not run at 16x20: it broke"):
         compared(Workers(behaviours(pytorch_published=Behaviour(fails="open"))), "onnxruntime")
@@ -63,7 +63,7 @@ def test_what_was_found_before_a_failure_is_kept(engine: str, reason: str) -> No
     found = compared(workers, "onnxruntime", shapes=((16, 20), (32, 32), (48, 48)))
     assert found.shapes[0]["title"] == "16x20"
     assert found.left_out["32x32"] == dict.fromkeys(("published", "onnxruntime"), reason)
-    assert f"- ONNX Runtime, efdn at 32x32: {reason}" in short_table(recorded(found))
+    assert f"- ONNX Runtime, efdn at 32x32: {reason}" in full_tables(recorded(found))
     # What broke is not tried again: the baseline goes on alone, and nothing does without it.
     last = found.left_out["48x48"] if engine == "pytorch_published" else found.shapes[1]["left_out"]
     assert "failed at 32x32: it broke" in last["onnxruntime"]
@@ -75,7 +75,7 @@ def test_what_does_not_compile_is_absent_and_says_why() -> None:
     content = recorded(compared(workers, "onnxruntime", compiled=True))
     reason = "nothing ran beside the baseline at 64x64: PyTorch, torch.compile: it broke"
     assert content["absent"] == {"compiled": reason}
-    assert f"- PyTorch, torch.compile: {reason}" in short_table(content)
+    assert f"PyTorch, torch.compile ({reason})" in short_table(content)
 
 
 def test_a_difference_is_in_the_record_and_on_no_page(

@@ -34,7 +34,7 @@ def test_wrong_options_are_said_in_one_line(line: str, said: str, capsys: pytest
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("words", "expected the JSON of a comparison"), ("[]", "schema 1"), ('{"schema": 2}', "schema 1")],
+    [("words", "expected the JSON of a comparison"), ("[]", "schema 2"), ('{"schema": 1}', "schema 2")],
 )
 def test_what_is_no_record_is_not_drawn(
     text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -27,6 +27,7 @@ class Figures:
         quartiles_ms: end to end, the first and the third.
         cv: end to end, standard deviation over mean.
         ratio: how many times as fast as the baseline end to end, median over rounds.
+        ratio_quartiles: the first and the third of the rounds.
         ratio_range: the smallest and the largest of a round.
         network_ratio: the same as `ratio` in the engine alone.
         pictures_per_s: one after the other.
@@ -45,6 +46,7 @@ class Figures:
     quartiles_ms: tuple[float, float] | None = None
     cv: float | None = None
     ratio: float | None = None
+    ratio_quartiles: tuple[float, float] | None = None
     ratio_range: tuple[float, float] | None = None
     network_ratio: float | None = None
     pictures_per_s: float | None = None
@@ -79,9 +81,10 @@ def figures_of(profile: ShapeProfile, lane: Lane, difference: Difference | None,
     return Figures(
         end_to_end_ms=summary.median,
         network_ms=network.median,
-        quartiles_ms=(percentile(samples, 0.25), percentile(samples, 0.75)),
+        quartiles_ms=_quartiles(samples),
         cv=summary.cv,
         ratio=median(ratios) if ratios else None,
+        ratio_quartiles=_quartiles(ratios) if ratios else None,
         ratio_range=(min(ratios), max(ratios)) if ratios else None,
         network_ratio=None if base is None else times_as_fast(lane.times(NETWORK), base.times(NETWORK)),
         pictures_per_s=profile.pictures_per_s(lane),
@@ -96,7 +99,9 @@ def figures_of(profile: ShapeProfile, lane: Lane, difference: Difference | None,
 
 
 def against_rfdn(rows: Sequence[Row], lanes: Mapping[str, Lane]) -> dict[str, dict[str, Any]]:
-    """EFDN's time over RFDN's through the same engine, end to end, by engine: median over rounds, and the range.
+    """EFDN's time over RFDN's through the same engine, end to end, by engine.
+
+    Each is the median over rounds, their quartiles and their range.
 
     Args:
         rows: that were measured together.
@@ -108,8 +113,14 @@ def against_rfdn(rows: Sequence[Row], lanes: Mapping[str, Lane]) -> dict[str, di
         if peer is not None and lanes[row.key].error is None and lanes[peer.key].error is None:
             times = round_ratios(lanes[peer.key].times(END_TO_END), lanes[row.key].times(END_TO_END))
             if times:
-                found[row.engine] = {"median": _rounded(median(times)), "range": _rounded((min(times), max(times)))}
+                said = {"median": median(times), "quartiles": _quartiles(times), "range": (min(times), max(times))}
+                found[row.engine] = {name: _rounded(value) for name, value in said.items()}
     return found
+
+
+def _quartiles(values: Sequence[float]) -> tuple[float, float]:
+    """The first and the third."""
+    return percentile(values, 0.25), percentile(values, 0.75)
 
 
 def _is_peer(other: Row, row: Row) -> bool:

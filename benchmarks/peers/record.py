@@ -16,7 +16,7 @@ from engines.profiling.comparison import Difference
 from engines.profiling.machine import commit, load_average, machine
 from engines.profiling.result import Lane, ShapeProfile
 
-SCHEMA = 1
+SCHEMA = 2
 NOT_COMPILED = "not asked for: it compiles for minutes; --compile measures it"
 
 

@@ -11,6 +11,8 @@ Content = Mapping[str, Any]
 TOLD_AT = (256, 256)
 """The shape whose memory the short table tells, where it was measured; the largest without."""
 
+LISTS = "[peers.md](benchmarks/results/peers.md)"
+
 ENGINES = {"pytorch-published": "PyTorch", "onnxruntime-cpu": "ONNX Runtime", "openvino": "OpenVINO"}
 
 
@@ -32,8 +34,8 @@ def full_tables(content: Content) -> str:
     parts = [f"# EFDN and its peers\n\n{facts(content)}"]
     for shape in [*sorted(content["shapes"], key=_pixels), *_compiled(content)]:
         header = (
-            *("", "end to end, ms", "quartiles", "network, ms", "cv", "times as fast", "range", "in the network"),
-            *("pictures/s", "memory", "cold start", "warm start", "levels", "PSNR, dB", "runs"),
+            *("", "end to end, ms", "quartiles", "network, ms", "cv", "times as fast", "quartiles", "range"),
+            *("in the network", "pictures/s", "memory", "cold start", "warm start", "levels", "PSNR, dB", "runs"),
         )
         rows = [
             _line([row["name"], *_everything(figures)])
@@ -97,7 +99,7 @@ def _time(figures: Mapping[str, Any] | None) -> str:
     time = f"{milliseconds(figures['end_to_end_ms'])} ms"
     if figures["ratio"] is None or figures["ratio_range"] == [1.0, 1.0]:
         return time
-    low, high = figures["ratio_range"]
+    low, high = figures["ratio_quartiles"]
     return f"{time}, **{times(figures['ratio'])}x** ({times(low)}-{times(high)})"
 
 
@@ -118,9 +120,8 @@ def _beside(content: Content, key: str, told: Mapping[str, Any] | None) -> Itera
 def _everything(figures: Mapping[str, Any]) -> list[str]:
     if figures.get("error") is not None:
         reason = figures["error"].splitlines()[0].replace("|", r"\|")
-        return [f"did not run: {reason}", *[""] * 13]
+        return [f"did not run: {reason}", *[""] * 14]
     low, high = figures["quartiles_ms"]
-    ratios = figures["ratio_range"]
     memory, levels = figures["memory_bytes"], figures["grey_levels"]
     return [
         milliseconds(figures["end_to_end_ms"]),
@@ -128,7 +129,7 @@ def _everything(figures: Mapping[str, Any]) -> list[str]:
         milliseconds(figures["network_ms"]),
         f"{figures['cv']:.1%}",
         _optional(figures["ratio"], ".2f", "x"),
-        "-" if ratios is None else f"{times(ratios[0])}-{times(ratios[1])}",
+        *(_between(figures[name]) for name in ("ratio_quartiles", "ratio_range")),
         _optional(figures["network_ratio"], ".2f", "x"),
         _optional(figures["pictures_per_s"], ".3g"),
         "-" if memory is None else f"{memory / 1e6:,.0f} MB",
@@ -140,6 +141,10 @@ def _everything(figures: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _between(ratios: Sequence[float] | None) -> str:
+    return "-" if ratios is None else f"{times(ratios[0])}-{times(ratios[1])}"
+
+
 def _optional(value: float | None, form: str, unit: str = "") -> str:
     return "-" if value is None else f"{value:{form}}{unit}"
 
@@ -148,31 +153,30 @@ def _remarks(content: Content, told: Mapping[str, Any] | None) -> Iterator[str]:
     """What the table means, and what is not in it."""
     where = "" if told is None else f", at {told['title']}"
     yield (
-        "End to end, medians; in bold how many times as fast as the baseline, the median over rounds in which all take "
-        "turns, and the range of the rounds. Memory is by how much the process grew from just before its first "
-        f"picture{where}. Start is from nothing to the first picture, at the smallest shape, with empty caches. "
-        "Output is the largest difference, in grey levels, from the same network in PyTorch."
+        "Rows with efdn are this toolkit's graph. End to end, medians; in bold how many times as fast as the baseline, "
+        "the median over rounds in which all take turns, and between what the middle half of the rounds was. Memory is "
+        f"by how much the process grew from just before its first picture{where}. Start is from nothing to the first "
+        "picture, at the smallest shape, with empty caches. Output is the largest difference, in grey levels, from the "
+        "same network in PyTorch."
     )
     if told is not None and told["efdn_over_rfdn"]:
         said = ", ".join(
-            f"{ENGINES.get(name, name)} {ratio['median']:.2f} ({ratio['range'][0]:.2f}-{ratio['range'][1]:.2f})"
+            f"{ENGINES.get(name, name)} {ratio['median']:.2f} ({ratio['quartiles'][0]:.2f}-{ratio['quartiles'][1]:.2f})"
             for name, ratio in told["efdn_over_rfdn"].items()
         )
         yield f"Time of EFDN over that of RFDN through the same engine{where}: {said}."
     yield facts(content)
-    yield from _lists(content)
+    missing = "; ".join(f"{what} ({why})" for what, why in _missing(content, table_shapes(content)))
+    not_measured = f"Not measured: {missing}. " if missing else ""
+    yield f"{not_measured}How each row was made, and what there was no time for: {LISTS}."
 
 
 def _lists(content: Content) -> Iterator[str]:
     """Notes on rows, and what was left out with its reason."""
     names = {row["key"]: row["name"] for row in content["rows"]}
-    absent = [f"- {names[key]}: {reason.splitlines()[0]}" for key, reason in content["absent"].items() if key in names]
-    for shape in [*content["shapes"], *_compiled(content)]:
-        absent += _reasons(names, shape["title"], shape["left_out"])
-        errors = {key: found["error"] for key, found in shape["figures"].items() if found.get("error")}
-        absent += _reasons(names, shape["title"], errors)
+    missing = _missing(content, content["shapes"])
     for title, reasons in content["left_out"].items():
-        absent += _reasons(names, title, reasons)
+        missing += _at(names, title, reasons)
     notes = [
         f"- {row['name']}: {row['note']}"
         for row in content["rows"]
@@ -180,12 +184,27 @@ def _lists(content: Content) -> Iterator[str]:
     ]
     if notes:
         yield "\n".join(["How rows were made:", "", *notes])
-    if absent:
-        yield "\n".join(["Not measured:", "", *dict.fromkeys(absent)])
+    if missing:
+        yield "\n".join(["Not measured:", "", *dict.fromkeys(f"- {what}: {why}" for what, why in missing)])
 
 
-def _reasons(names: Mapping[str, str], title: str, reasons: Mapping[str, str]) -> list[str]:
-    return [f"- {names.get(key, key)} at {title}: {reason.splitlines()[0]}" for key, reason in reasons.items()]
+def _missing(content: Content, shapes: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """What was not measured anywhere, or failed or was left out at these shapes, each with its reason."""
+    names = {row["key"]: row["name"] for row in content["rows"]}
+    missing = [(names[key], _line_of(why)) for key, why in content["absent"].items() if key in names]
+    for shape in [*shapes, *_compiled(content)]:
+        missing += _at(names, shape["title"], shape["left_out"])
+        errors = {key: found["error"] for key, found in shape["figures"].items() if found.get("error")}
+        missing += _at(names, shape["title"], errors)
+    return missing
+
+
+def _at(names: Mapping[str, str], title: str, reasons: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(f"{names.get(key, key)} at {title}", _line_of(why)) for key, why in reasons.items()]
+
+
+def _line_of(why: str) -> str:
+    return why.splitlines()[0]
 
 
 def _pixels(shape: Mapping[str, Any]) -> int:
