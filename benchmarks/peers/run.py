@@ -61,7 +61,7 @@ class Plan:
     shapes: tuple[Side, ...] = SHAPES
     scaling: tuple[Side, ...] = SCALING
     seconds: float = 2.0
-    minutes: float = 9.5
+    minutes: float = 11.0
     compiled: bool = False
 
     def __post_init__(self) -> None:
