@@ -158,8 +158,9 @@ def infer(
         quiet=quiet,
         verbose=verbose,
     )
-    wanted, existing, running = wanted_of(options), existing_of(options), engine_options(options)
+    wanted, existing = wanted_of(options), existing_of(options)
     check_run(options)
+    running = engine_options(options)
     from engines.batch.sources import find_sources
 
     sources = find_sources(inputs, recursive=recursive, stdin=sys.stdin, exclude=folder_of_results(output))

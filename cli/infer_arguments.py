@@ -33,7 +33,7 @@ Engine = Annotated[
 ]
 Threads = Annotated[
     Optional[int],
-    typer.Option("--threads", help="Of an engine on the CPU; all cores that efdn-infer may use if not given."),
+    typer.Option("--threads", help="Of an engine on the CPU; one for each core it may use if not given."),
 ]
 Scale = Annotated[
     Optional[float], typer.Option("--scale", "-s", help="Times as large in the end; resizes what the model gives.")

@@ -102,7 +102,7 @@ def engine_options(options: InferOptions) -> RunOptions:
     """How the engine is to run.
 
     Raises:
-        UsageError: more threads than this machine has cores, or none.
+        UsageError: more threads than there are cores, or none.
     """
     from engines.options import RunOptions
 

@@ -64,7 +64,9 @@ def profile(
     batch: Annotated[int, typer.Option("--batch", help="Pictures at once.")] = 1,
     seconds: Annotated[float, typer.Option("--seconds", help="To measure, for each engine and shape.")] = 3.0,
     warm_up: Annotated[float, typer.Option("--warm-up", help="Seconds of running before that.")] = 0.5,
-    threads: Annotated[Optional[int], typer.Option("--threads", help="Of CPU engines; all cores if not given.")] = None,
+    threads: Annotated[
+        Optional[int], typer.Option("--threads", help="Of CPU engines; one for each core if not given.")
+    ] = None,
     cuda_graph: Annotated[
         Optional[Graphs], typer.Option("--cuda-graph", help="Of TensorRT engines: on if not given; both compares.")
     ] = None,

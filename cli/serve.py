@@ -33,7 +33,7 @@ def serve(
     ] = "auto",
     threads: Annotated[
         Optional[int],
-        typer.Option("--threads", help="Of engines on the CPU; all cores that the server may use if not given."),
+        typer.Option("--threads", help="Of engines on the CPU; one for each core they may use if not given."),
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Pictures at work at once.")] = 2,
     queue: Annotated[int, typer.Option("--queue", help="Requests that may wait besides; more get 503.")] = 16,

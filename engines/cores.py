@@ -10,6 +10,11 @@ from pathlib import Path
 ROOT = Path("/")
 
 
+def allowed_cores() -> int:
+    """Cores that this process may run on, whatever time it gets there."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def usable_cores(root: Path = ROOT) -> int:
     """Cores that this process may run on, or fewer where its control group has less time than that.
 
@@ -22,8 +27,7 @@ def usable_cores(root: Path = ROOT) -> int:
     Returns:
         At least 1. Parts of a core are rounded up.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    share = _share(root)
+    cores, share = allowed_cores(), _share(root)
     return cores if share is None else max(1, min(cores, math.ceil(share)))
 
 
@@ -35,12 +39,13 @@ def _share(root: Path) -> float | None:
         return None
     mounts = root / "sys/fs/cgroup"
     shares: list[float] = []
-    for line in lines:
-        controllers, _, group = line.partition(":")[2].partition(":")
+    for _, controllers, group in (line.split(":", 2) for line in lines if line.count(":") >= 2):
         if not controllers:
             shares += _shares(mounts, group, _version_2)
         elif "cpu" in controllers.split(","):
+            # The folder may have the names in another order; "cpu" is a link to it then.
             shares += _shares(mounts / controllers, group, _version_1)
+            shares += _shares(mounts / "cpu", group, _version_1)
     return min(shares, default=None)
 
 

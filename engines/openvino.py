@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from efdn.errors import EngineError
 from efdn.files import read_bytes
+from engines.cores import allowed_cores
 from engines.failures import run_error
 from engines.feeds import check_feeds
 from engines.graphs import model_info, onnx_details, tensor_spec, threads_of, threads_text
@@ -66,11 +67,14 @@ class OpenVinoEngine(Engine):
         threads = threads_of(options)
         self.detail = f"OpenVINO {self._openvino.__version__.split('-')[0]}, {threads_text(threads)}"
         self._guard = threading.Lock()
-        self._settings = {
+        self._settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "f32",  # Its own choice is bfloat16 where the processor has it.
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
         }
+        if threads < allowed_cores():
+            # It binds threads to cores from the first on, and so do others beside it that have as few.
+            self._settings["ENABLE_CPU_PINNING"] = False
         self._core = openvino_core()
         self._content = content
         self._request: Any = self._cached_request(options.cache_dir)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
@@ -33,7 +34,9 @@ def load_openvino(purpose: str = "This engine") -> ModuleType:
         return import_extra("openvino", "openvino", purpose)
 
 
-@cache
+_one_at_a_time = Lock()
+
+
 def openvino_core() -> Any:
     """The one `openvino.Core` of this process, which is never let go.
 
@@ -45,6 +48,12 @@ def openvino_core() -> Any:
         MissingExtraError: OpenVINO is not installed.
         EngineError: it does not load.
     """
+    with _one_at_a_time:
+        return _core()
+
+
+@cache
+def _core() -> Any:
     return load_openvino().Core()
 
 

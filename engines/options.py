@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from efdn.errors import ConfigError
+from engines.cores import allowed_cores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +26,9 @@ class RunOptions:
     cuda_provider: str | None = None
 
     def __post_init__(self) -> None:
-        most = os.cpu_count() or 1
+        most = allowed_cores()
         if self.threads is not None and not 1 <= self.threads <= most:
-            raise ConfigError(f"threads must be 1 to {most}, the cores of this machine, got {self.threads}")
+            raise ConfigError(f"threads must be 1 to {most}, the cores that may be used here, got {self.threads}")
 
 
 DEFAULT_OPTIONS = RunOptions()

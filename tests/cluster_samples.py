@@ -98,8 +98,10 @@ def node() -> str:
 def same_handler() -> Iterator[None]:
     """A node takes over SIGTERM for good: whatever ran after these tests would get its `sys.exit`."""
     handler = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 @dataclass(kw_only=True)

@@ -42,23 +42,29 @@ def test_limits_of_the_groups_above_bind_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("group", ["/docker/0123", "/"])
+@pytest.mark.parametrize("controllers", ["cpu,cpuacct", "cpuacct,cpu"])
 @pytest.mark.parametrize(("quota", "cores"), [("400000", 4), ("-1", 16)])
-def test_the_first_kind_of_groups_is_read_too(tmp_path: Path, group: str, quota: str, cores: int) -> None:
-    """Within a container the group is named as outside of it, and mounted as the root."""
+def test_the_first_kind_of_groups_is_read_too(
+    tmp_path: Path, controllers: str, group: str, quota: str, cores: int
+) -> None:
+    """Within a container the group is named as outside of it, and mounted as the root; names may be in any order."""
     files = {
-        "proc/self/cgroup": f"12:cpuset:/small\n4:cpu,cpuacct:{group}\n0::/",
+        "proc/self/cgroup": f"12:cpuset:/small\n4:{controllers}:{group}\n0::/",
         "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": quota,
         "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000",
         "sys/fs/cgroup/cpuset/small/cpu.cfs_quota_us": "100000",
         "sys/fs/cgroup/cpuset/small/cpu.cfs_period_us": "100000",
     }
-    assert usable_cores(put(tmp_path, files)) == cores
+    root = put(tmp_path, files)
+    (root / "sys/fs/cgroup/cpu").symlink_to("cpu,cpuacct")
+    assert usable_cores(root) == cores
 
 
 @pytest.mark.parametrize("content", ["", "max", "many 100000", "100000 0", "0 100000", "-5 100000", "\u00b2 100000"])
 def test_what_cannot_be_understood_is_no_limit(tmp_path: Path, content: str) -> None:
     assert usable_cores(put(tmp_path, {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": content})) == 16
-    assert usable_cores(put(tmp_path, {"proc/self/cgroup": content})) == 16
+    limited = {"proc/self/cgroup": content, "sys/fs/cgroup/cpu.max": "100000 100000"}
+    assert usable_cores(put(tmp_path, limited)) == 16
     assert usable_cores(tmp_path / "none") == 16
 
 

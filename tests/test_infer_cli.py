@@ -10,9 +10,11 @@ import pytest
 from PIL import Image, ImageSequence
 
 import engines.inference.checks
+from efdn.errors import EngineError
 from efdn.pictures.frames import read_frames, read_loops
 from efdn.pictures.reading import read_picture
 from efdn.weights import save_network
+from engines.options import RunOptions
 from engines.tiling.verify import OVERLAPS
 from tests.conftest import make_network, noise
 from tests.inference_samples import Array, FakeEngine, Infer, fixed, no_parts_in, repeated, run_infer
@@ -41,12 +43,20 @@ def pixels_of(path: str) -> Array:
         return np.asarray(image)
 
 
+@pytest.mark.parametrize("others", [(), ("--verify-tiles",), ("--engine", "all")])
 def test_the_engine_has_the_threads_that_were_asked_for(
-    picture: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    infer: Infer, picture: str, monkeypatch: pytest.MonkeyPatch, others: tuple[str, ...]
 ) -> None:
-    said = run_infer(monkeypatch, capsys, picture, "-e", "onnxruntime-cpu", "--threads", 1)
-    assert said.code == 0, said.err
-    assert ", 1 thread)" in said.err
+    seen: list[object] = []
+
+    def choose(*given: object, **_: object) -> None:
+        seen.extend(one.threads for one in given if isinstance(one, RunOptions))
+        raise EngineError("that is enough")
+
+    monkeypatch.setattr("engines.select.choose_engine", choose)
+    monkeypatch.setattr("engines.comparison.engines.compare_engines", choose)
+    said = run_infer(infer.patch, infer.capture, picture, "--threads", 1, *others)
+    assert (said.code, seen) == (1, [1])
 
 
 def test_sizes_and_scales_are_those_of_the_picture(infer: Infer, picture: str) -> None:
@@ -156,7 +166,7 @@ def test_an_engine_of_bytes_refuses_16_bits_before_any_work(infer: Infer) -> Non
         ("--pad -1", 2, "0 to 512 pixels, got -1"),
         ("--jobs 0", 2, "--jobs must be at least 1, got 0"),
         ("--threads 0", 2, "--threads must be 1 to "),
-        ("--threads 100000", 2, "the cores of this machine, got 100000"),
+        ("--threads 100000", 2, "the cores that may be used here, got 100000"),
         ("--max-pixels 0", 2, "max_pixels must be at least 1, got 0"),
         ("--max-pixels 100", 1, "17x14 pixels, more than the limit of 100"),
         ("--ext gif", 2, "--ext takes png, "),

@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +18,10 @@ from efdn.errors import EngineError, MissingExtraError, ModelFileError
 from efdn.network import EFDN
 from efdn.passes.pipeline import PIPELINES, deploy_network
 from efdn.weights import load_network
+from engines.cores import allowed_cores
 from engines.openvino import OpenVinoEngine, open_openvino
 from engines.openvino_order import tie_sums
-from engines.openvino_package import load_openvino
+from engines.openvino_package import _core, load_openvino, openvino_core
 from engines.options import RunOptions
 from engines.select import choose_engine
 from export.onnx_graph import write_onnx
@@ -71,8 +75,27 @@ def test_options_are_those_in_use() -> None:
         assert engine.detail.endswith(", 1 thread")
         compiled = engine._request.get_compiled_model()
         assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
+        assert compiled.get_property("ENABLE_CPU_PINNING") == (allowed_cores() == 1)
         assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
         assert str(compiled.get_property("PERFORMANCE_HINT")).endswith("LATENCY")
+
+
+def test_there_is_one_core_even_where_threads_ask_for_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+
+    class Package:
+        @staticmethod
+        def Core() -> object:  # noqa: N802 - OpenVINO's name
+            time.sleep(0.05)
+            made.append(object())
+            return made[-1]
+
+    monkeypatch.setattr("engines.openvino_package.load_openvino", Package)
+    monkeypatch.setattr("engines.openvino_package._core", cache(_core.__wrapped__))
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: openvino_core(), range(4)))
+    assert len(made) == 1
+    assert all(core is made[0] for core in found)
 
 
 @needs_openvino

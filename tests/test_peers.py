@@ -12,11 +12,14 @@ import pytest
 
 from benchmarks.peers import __main__ as command
 from benchmarks.peers.charts import bars, curves
+from benchmarks.peers.figures import against_rfdn, figures_of
 from benchmarks.peers.outputs import check_equal, differences
 from benchmarks.peers.rows import BASELINE, COMPILED, ROWS, chosen_rows, reference_of
 from benchmarks.peers.table import full_tables, short_table
 from efdn.errors import ParityError, UsageError
+from engines.profiling.result import Lane, ShapeProfile
 from engines.registry import ENGINES
+from engines.worker.subject import Sample, Subject
 from tests.peers_samples import KEYS, behaviours, compared, recorded, row
 from tests.profiling_fakes import Behaviour, Workers
 
@@ -77,6 +80,42 @@ def test_figures_are_ratios_to_the_baseline_and_to_rfdn() -> None:
     }
 
 
+def test_quartiles_leave_out_the_rounds_that_something_disturbed() -> None:
+    def lane(name: str, *milliseconds: float) -> Lane:
+        samples = tuple((Sample(end_to_end=ms, infer=ms, compute=ms),) for ms in milliseconds)
+        return Lane(name=name, subject=Subject(), rounds=samples)
+
+    # 1, 2, 3, 4 and 40 times as fast, round by round.
+    lanes = (lane(BASELINE.name, 100, 100, 100, 100, 400), lane("it", 100, 50, 100 / 3, 25, 10))
+    figures = figures_of(ShapeProfile(shape=(16, 20), batch=1, lanes=lanes, reference=None), lanes[1], None, None)
+    assert figures.ratio == pytest.approx(3)
+    assert figures.ratio_quartiles == pytest.approx((2, 4))
+    assert figures.ratio_range == pytest.approx((1, 40))
+    rows = (row("onnxruntime"), row("rfdn-onnxruntime"))
+    (found,) = against_rfdn(rows, {"onnxruntime": lanes[0], "rfdn-onnxruntime": lanes[1]}).values()
+    assert found == {"median": 3, "quartiles": [2, 4], "range": [1, 40]}
+
+
+def test_tables_and_bars_tell_ratios_by_their_middle_half() -> None:
+    content = recorded(compared(Workers(behaviours())))
+    figures = content["shapes"][0]["figures"]
+    # Slower in milliseconds, in rounds in which the machine was slower.
+    figures["openvino"] |= {"ratio": 3.0, "ratio_quartiles": [2.0, 4.0], "ratio_range": [1.0, 40.0]}
+    figures["openvino"] |= {"end_to_end_ms": 90.0}
+    figures["onnxruntime"] |= {"ratio": 2.0, "end_to_end_ms": 80.0}
+    content["shapes"][0]["efdn_over_rfdn"]["openvino"] = {"median": 0.9, "quartiles": [0.8, 1.0], "range": [0.1, 9]}
+    text = short_table(content)
+    assert "| OpenVINO, efdn | 90 ms, **3.00x** (2.00-4.00) |" in text
+    assert "OpenVINO 0.90 (0.80-1.00)" in text
+    assert re.search(r"all take turns \(\d+ or more\), in brackets their middle half", text)
+    assert "| 3.00x | 2.00-4.00 | 1.00-40 |" in full_tables(content)
+    drawn = ElementTree.fromstring(bars(content))
+    names = [row["key"] for row in content["rows"] if row["key"] in figures]
+    widths = dict(zip(names, (float(bar.attrib["width"]) for bar in drawn.findall(f"{SVG}rect")), strict=True))
+    assert widths["openvino"] == pytest.approx(widths["published"] / 3, rel=1e-2)
+    assert widths["openvino"] < widths["onnxruntime"]
+
+
 def test_compiled_figures_have_a_title_of_their_own() -> None:
     workers = Workers(behaviours(pytorch_compiled=Behaviour(ms=30.0)))
     content = recorded(compared(workers, "onnxruntime", shapes=((64, 64),), compiled=True))
@@ -131,8 +170,8 @@ def test_charts_have_a_bar_for_each_row_and_a_point_for_each_size() -> None:
     (best,) = [width for bar, width in widths.items() if bar.attrib["class"] == "bar best"]
     assert best == min(widths.values())
     texts = [text.text for text in chart.iter(f"{SVG}text")]
-    assert "Time of one picture, end to end: 16x20 to 32x40, " in (texts[0] or "")
-    assert "9 ms, 4.6x" in texts
+    assert "Time of one picture over PyTorch eager's, end to end: 16x20 to 32x40, " in (texts[0] or "")
+    assert "4.6x (9 ms)" in texts
     panels = ElementTree.fromstring(curves(content)).findall(f"{SVG}g")
     assert [len([point for point in panel if point.get("class") == "point"]) for panel in panels] == [6, 6]
     times = [point for point in panels[0] if point.get("class") == "point"]

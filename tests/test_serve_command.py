@@ -13,6 +13,7 @@ import pytest
 
 from cli.serve import entry, parse_amount, serve, writable
 from efdn.errors import OutputError
+from engines.options import RunOptions
 from engines.serving.options import MAX_PIXELS, MAX_WHOLE_PIXELS, ServeOptions
 from tests.serve_pictures import png
 from tests.serve_samples import CLIENT, SOON_S, Running, eventually, in_thread, servers
@@ -109,6 +110,18 @@ def test_what_cannot_be_served_is_said_in_one_line(
     err = capsys.readouterr().err
     assert (caught.value.code, len(err.splitlines()), says in err) == (code, 1, True), err
     assert "Errno" not in err
+
+
+def test_the_engines_have_the_threads_that_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Opened(Exception):  # noqa: N818 - the way out of the command
+        pass
+
+    def pool(model: object, name: str, *, options: RunOptions) -> None:
+        raise Opened(options.threads)
+
+    monkeypatch.setattr("engines.serving.pool.EnginePool", pool)
+    with pytest.raises(Opened, match=r"^1$"):
+        serve(port=0, threads=1)
 
 
 def test_the_limits_that_the_help_shows_are_those_of_the_server() -> None:

@@ -28,7 +28,7 @@ def bars(content: Content) -> str:
         "" if shape is None else f": {shape['title']} to {_upscaled(shape)}, {content['machine']['usable_cores']} cores"
     )
     return bar_chart(
-        f"Time of one picture, end to end{title}",
+        f"Time of one picture over PyTorch eager's, end to end{title}",
         drawn,
         best=None if best is None else best["name"],
         label_width=LABEL_WIDTH,
@@ -64,7 +64,7 @@ def _drawn(lines: dict[str, list[Point]]) -> dict[str, list[Point]]:
 
 
 def _value(figures: dict[str, Any]) -> str:
-    return f"{milliseconds(figures['end_to_end_ms'])} ms, {figures['ratio']:.1f}x"
+    return f"{figures['ratio']:.1f}x ({milliseconds(figures['end_to_end_ms'])} ms)"
 
 
 def _upscaled(shape: dict[str, Any]) -> str:

@@ -154,10 +154,10 @@ def _remarks(content: Content, told: Mapping[str, Any] | None) -> Iterator[str]:
     where = "" if told is None else f", at {told['title']}"
     yield (
         "Rows with efdn are this toolkit's graph. End to end, medians; in bold how many times as fast as the baseline, "
-        "the median over rounds in which all take turns, and between what the middle half of the rounds was. Memory is "
-        f"by how much the process grew from just before its first picture{where}. Start is from nothing to the first "
-        "picture, at the smallest shape, with empty caches. Output is the largest difference, in grey levels, from the "
-        "same network in PyTorch."
+        f"the median over rounds in which all take turns{_fewest(content)}, in brackets their middle half. "
+        f"Memory is by how much the process grew from just before its first picture{where}. Start is from nothing to "
+        "the first picture, at the smallest shape, with empty caches. Output is the largest difference, in grey "
+        "levels, from the same network in PyTorch."
     )
     if told is not None and told["efdn_over_rfdn"]:
         said = ", ".join(
@@ -168,7 +168,19 @@ def _remarks(content: Content, told: Mapping[str, Any] | None) -> Iterator[str]:
     yield facts(content)
     missing = "; ".join(f"{what} ({why})" for what, why in _missing(content, table_shapes(content)))
     not_measured = f"Not measured: {missing}. " if missing else ""
-    yield f"{not_measured}How each row was made, and what there was no time for: {LISTS}."
+    left_out = ", and what else was left out" if content["left_out"] else ""
+    yield f"{not_measured}How each row was made{left_out}: {LISTS}."
+
+
+def _fewest(content: Content) -> str:
+    """How many rounds there were at least, in words."""
+    counts = [
+        len(lane["rounds_ms"]["end_to_end"])
+        for shape in table_shapes(content)
+        for lane in shape["raw"]["engines"]
+        if lane["error"] is None
+    ]
+    return f" ({min(counts)} or more)" if counts else ""
 
 
 def _lists(content: Content) -> Iterator[str]:

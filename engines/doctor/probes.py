@@ -81,12 +81,9 @@ def onnxruntime_facts() -> Facts:
 
 def openvino_facts() -> Facts:
     """Version and devices of OpenVINO."""
-    from engines.openvino_package import openvino_core, without_reporting
+    from engines.openvino_package import load_openvino, openvino_core
 
-    with without_reporting():
-        import openvino
-
-    return {"version": openvino.__version__, "devices": list(openvino_core().available_devices)}
+    return {"version": load_openvino().__version__, "devices": list(openvino_core().available_devices)}
 
 
 def tensorrt_facts() -> Facts:

@@ -18,7 +18,7 @@ from typing import Any
 
 from efdn.config import MIN_SIDE
 from efdn.shapes import Side
-from engines.cores import usable_cores
+from engines.cores import allowed_cores
 from engines.evaluation.counts import count_model
 from engines.evaluation.measure import Report
 from engines.evaluation.published import PUBLISHED, SOURCE, Counts
@@ -175,7 +175,7 @@ def measure_factsheet(
         psnr_db = {entry.name: entry.mean(candidate.name).rgb_psnr_db for entry in sets}
         rows.append(Row(name=candidate.name, counts=counts, unknown=unknown, psnr_db=psnr_db, costs=costs))
     staged = any(cost.staged for row in rows for cost in row.costs.values())
-    return Factsheet(device=_device(staged), cores=usable_cores(), load=load, rows=tuple(rows))
+    return Factsheet(device=_device(staged), cores=allowed_cores(), load=load, rows=tuple(rows))
 
 
 def measure_cost(subject: Subject, sides: Sequence[Side], start: Starter = Worker) -> Cost:

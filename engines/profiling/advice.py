@@ -66,7 +66,7 @@ def warnings_of(shapes: Sequence[ShapeProfile], load: float | None, cores: int) 
     Args:
         shapes: what was measured.
         load: load average before the start, if the system tells.
-        cores: that may be used.
+        cores: that the process may run on.
     """
     found = [*busy(load, cores)]
     for profile in shapes:

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from efdn.shapes import Side
-from engines.cores import usable_cores
+from engines.cores import allowed_cores
 from engines.nvidia_smi import GpuState, query_gpus
 from engines.profiling.advice import Warn, warnings_of
 from engines.profiling.machine import commit, load_average, machine
@@ -107,5 +107,5 @@ def run_profile(
         load=load,
         settings=settings,
         shapes=tuple(found),
-        warnings=warnings_of(found, load, usable_cores()),
+        warnings=warnings_of(found, load, allowed_cores()),
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from efdn.errors import EngineError
 from engines.failures import run_error
 from engines.feeds import check_feeds
+from engines.graphs import threads_text
 from engines.protocol import INPUT, OUTPUT, Arrays, Dim, Engine, LayerTime, ModelInfo, TensorSpec, shapes_of
 from engines.pytorch.layers import ModuleClock
 
@@ -48,7 +49,8 @@ class PyTorchEngine(Engine):
         self._device = torch.device(device)
         self._network: Any = network.to(self._device).eval()
         self.name = name
-        self.detail = f"PyTorch {torch.__version__}, {device}, {detail}"
+        where = threads_text(torch.get_num_threads()) if device == "cpu" else device
+        self.detail = f"PyTorch {torch.__version__}, {where}, {detail}"
         self.model = model
         side, upscaled = Dim(model.smallest_side, None), Dim(model.smallest_side * model.scale, None)
         batch, channels = Dim(1, None), Dim(3, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,11 +107,18 @@ def open_compiled(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
 
 def _torch(options: RunOptions) -> Any:
     torch = import_extra("torch", "export", "Running a weights file")
-    # PyTorch's own default may be fewer than there are cores: a thread for each physical one.
-    threads = options.threads or min(torch.get_num_threads(), usable_cores())
+    threads = options.threads or min(_usual_threads(), usable_cores())
     if threads != torch.get_num_threads():
         torch.set_num_threads(threads)
     return torch
+
+
+@cache
+def _usual_threads() -> int:
+    """PyTorch's own number, before an engine has changed it: of the process, one for each physical core."""
+    import torch
+
+    return torch.get_num_threads()
 
 
 def _require_cuda(torch: Any, why: str) -> None:
