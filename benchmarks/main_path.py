@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.command import exit_code_of, run_module
 from benchmarks.machine import machine
-from benchmarks.memory import run_module
 from efdn.caches import VARIABLE
 from efdn.errors import EfdnError
 from efdn.files import check_target, write_json
@@ -32,17 +32,12 @@ ENGINES = ("onnxruntime-cpu", "openvino")
 
 def main() -> int:
     """Measures everything, prints a summary and writes the results."""
-    try:
-        check_target(RESULTS)  # Before the work, not after it.
-        measure_and_write()
-    except EfdnError as error:
-        print(f"main-path: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return exit_code_of(measure_and_write, "main-path")
 
 
 def measure_and_write() -> None:
     """All of it, one after the other."""
+    check_target(RESULTS)  # Before the work, not after it.
     print("commands ...", flush=True)
     first, later = measure_commands()
     print("exports ...", flush=True)

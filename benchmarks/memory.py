@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.command import exit_code_of, run_module
 from cli.options import parse_shape
 from efdn.assets import DEFAULT_ONNX
-from efdn.errors import EfdnError, EngineError
+from efdn.errors import EngineError
 from efdn.files import check_target, write_json
 from efdn.shapes import Side
 from engines.options import RunOptions
@@ -41,15 +41,14 @@ HEADINGS = ("engine", "size", "before, MB", "growth, MB", "bytes a pixel", "must
 def main(arguments: Sequence[str]) -> int:
     """Measures every engine at every size, or one in this process."""
     options = _parsed(arguments)
-    try:
+
+    def work() -> None:
         if options.one:
             print(json.dumps(measure(options.engines, parse_shape(options.sizes[0], "a size"), options)))
         else:
             measure_all(options, " ".join(["python -m benchmarks.memory", *arguments]))
-    except EfdnError as error:
-        print(f"memory: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+
+    return exit_code_of(work, "memory")
 
 
 def measure_all(options: argparse.Namespace, command: str) -> None:
@@ -137,31 +136,6 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         figures = (f"{row['before'] / 1e6:,.0f}", f"{growth / 1e6:,.0f}", f"{growth / pixels:,.0f}", *bound)
         lines.append(" | ".join((row["engine"], f"{height}x{width}", *figures)))
     return "\n".join(f"| {line} |" for line in lines)
-
-
-def run_module(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
-    """What a module prints as a process of its own.
-
-    Args:
-        module: as after `python -m`.
-        arguments: its command line.
-        environment: all of its variables; those of this process without.
-
-    Raises:
-        EngineError: it failed; the message ends in its own last line.
-    """
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env=environment,
-        check=False,
-    )
-    if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise EngineError(f"python -m {module} {' '.join(arguments)} ended with exit code {done.returncode}: {said}")
-    return done.stdout
 
 
 def _measured_apart(engine: str, side: Side, options: argparse.Namespace) -> dict[str, Any]:

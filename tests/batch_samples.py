@@ -12,15 +12,19 @@ from typing import Any
 import numpy as np
 
 from efdn.files import staged
+from engines.batch.outcome import Status
 from engines.batch.sources import Source
+from engines.batch.summary import Summary
 from engines.batch.task import Task
-from engines.batch.work import Event, Result
+from engines.batch.work import Concurrency, Event, Result
 
 WIDTH, BANDS, BAND_ROWS = 8, 4, 2
 HEIGHT = BANDS * BAND_ROWS
 BAND_BYTES = BAND_ROWS * WIDTH * 3
 TIMEOUT_S = 20
 """After which a test that should never wait so long fails rather than hangs."""
+NARROW = Concurrency(jobs=1, queue_bytes=1)
+"""One thread a stage, and room for one band between them."""
 
 Hook = Callable[[str], None]
 
@@ -148,3 +152,16 @@ def raising(error: BaseException, at: str) -> Hook:
 def wait_for(event: threading.Event) -> None:
     """Waits, but not for ever."""
     assert event.wait(TIMEOUT_S), "what was waited for did not happen"
+
+
+def statuses(summary: Summary) -> str:
+    """One letter for each outcome."""
+    return "".join(outcome.status.value[0] for outcome in summary.outcomes)
+
+
+def assert_whole_or_absent(folder: Path, summary: Summary) -> None:
+    """Every result that is done is there whole, and nothing else is."""
+    done = {outcome.target for outcome in summary.outcomes if outcome.status is Status.DONE}
+    there = set((folder / "out").iterdir()) if (folder / "out").exists() else set()
+    assert there == done
+    assert all(path.read_bytes() == content() for path in there)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 import cli.infer
 import engines.comparison.engines  # Before choose_engine is replaced, which it takes as a default.
@@ -23,11 +24,14 @@ from efdn.shapes import ShapeRange, Side
 from engines.feeds import check_feeds
 from engines.protocol import Arrays, Dim, Engine, ModelInfo, TensorSpec
 from engines.select import Choice
+from tests.conftest import noise
 
 Array = NDArray[Any]
 
 ANY_SHAPE = ShapeRange(min=(13, 13), opt=(13, 13), max=None)
 TOP = {"uint8": 255, "uint16": 65535, "float32": 1}
+LIMIT = 1 << 24
+"""Most pixels of a picture that tests read."""
 
 
 def fixed(height: int, width: int) -> ShapeRange:
@@ -215,3 +219,22 @@ def run_infer(
 def no_parts_in(folder: Path) -> bool:
     """Whether nothing half-written lies in a folder."""
     return not [path for path in folder.rglob("*") if path.name.endswith(".part") or path.name.startswith(".efdn")]
+
+
+def picture(path: str, seed: int = 0, height: int = 14, width: int = 17) -> Path:
+    """A small picture at a path, with its folders."""
+    made = Path(path)
+    made.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(noise(height, width, seed)).save(made)
+    return made
+
+
+def files(folder: str = ".") -> set[str]:
+    """All files below a folder."""
+    return {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def pixels_of(path: str) -> Array:
+    """As Pillow reads it."""
+    with Image.open(path) as image:
+        return np.asarray(image)

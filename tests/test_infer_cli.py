@@ -1,27 +1,18 @@
-"""`efdn-infer` as a user meets it: options that change the result, and those that look rather than upscale."""
+"""`efdn-infer` as a user meets it: options that change the result, and those that are refused."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageSequence
+from PIL import Image
 
 import engines.inference.checks
 from efdn.errors import EngineError
-from efdn.pictures.frames import read_frames, read_loops
-from efdn.pictures.reading import read_picture
-from efdn.weights import save_network
 from engines.options import RunOptions
-from engines.tiling.verify import OVERLAPS
-from tests.conftest import make_network, noise
-from tests.inference_samples import Array, FakeEngine, Infer, fixed, no_parts_in, repeated, run_infer
-from tests.picture_parts import HEIGHT, WIDTH
-from tests.picture_samples import KINDS
-
-LIMIT = 1 << 24
+from tests.conftest import noise
+from tests.inference_samples import FakeEngine, Infer, fixed, pixels_of, repeated, run_infer
 
 
 @pytest.fixture
@@ -35,12 +26,6 @@ def picture() -> str:
     """An RGB picture of 17x14 pixels."""
     Image.fromarray(noise(14, 17)).save("a.png")
     return "a.png"
-
-
-def pixels_of(path: str) -> Array:
-    """As Pillow reads it."""
-    with Image.open(path) as image:
-        return np.asarray(image)
 
 
 @pytest.mark.parametrize("others", [(), ("--verify-tiles",), ("--engine", "all")])
@@ -199,125 +184,6 @@ def test_options_of_videos_are_not_dropped_silently_on_pictures(infer: Infer, pi
     assert infer.engine.sides == []
 
 
-@pytest.mark.parametrize(("kind", "ending"), [("apng", ".png"), ("webp-animated", ".webp"), ("gif-animated", ".webp")])
-def test_all_frames_of_an_animation_with_their_times(infer: Infer, tmp_path: Path, kind: str, ending: str) -> None:
-    source = KINDS[kind](tmp_path)
-    said = infer(source, "--frames", "all", "--json")
-    assert said.code == 0, said.err
-    target = source.with_name(f"{kind}_x2{ending}")
-    assert said.lines[0]["target"] == str(target)
-    before, after = (list(read_frames(path, max_pixels=LIMIT)) for path in (source, target))
-    assert [frame.duration_ms for frame in after] == [frame.duration_ms for frame in before] == [40, 80, 120]
-    assert read_loops(target, max_pixels=LIMIT) == read_loops(source, max_pixels=LIMIT)
-    for old, new in zip(before, after, strict=True):
-        np.testing.assert_array_equal(new.picture.pixels, repeated(old.picture.pixels))
-    assert "only the first" not in said.err
-
-
-def test_all_frames_of_an_avif(infer: Infer, tmp_path: Path) -> None:
-    source = KINDS["avif-animated"](tmp_path)
-    said = infer(source, "--frames", "all", "-o", "out.png")
-    assert said.code == 0, said.err
-    with Image.open("out.png") as image:
-        assert (image.size, getattr(image, "n_frames", 1)) == ((2 * WIDTH, 2 * HEIGHT), 3)
-        assert [round(frame.info["duration"]) for frame in ImageSequence.Iterator(image)] == [100, 100, 100]
-
-
-def test_all_pages_of_a_tiff(infer: Infer, tmp_path: Path) -> None:
-    source = KINDS["tiff-pages"](tmp_path)
-    said = infer(source, "--frames", "all")
-    assert said.code == 0, said.err
-    before = list(read_frames(source, max_pixels=LIMIT))
-    after = list(read_frames(tmp_path / "tiff-pages_x2.tif", max_pixels=LIMIT))
-    assert len(after) == 3
-    for old, new in zip(before, after, strict=True):
-        np.testing.assert_array_equal(new.picture.pixels, repeated(old.picture.pixels))
-
-
-@pytest.mark.parametrize(
-    ("kind", "target", "said"),
-    [
-        ("apng", "out.jpg", "JPEG holds no alpha"),
-        (
-            "gif-animated",
-            "out.bmp",
-            "BMP holds no animation; choose one of .png, .webp, .avif, or only the first frame",
-        ),
-        ("apng", "out.tif", "TIFF holds no animation"),
-        ("tiff-pages", "out.png", "PNG holds no pages; choose .tif, or only the first page"),
-        ("tiff-pages", "out.jpg", "JPEG holds no pages"),
-    ],
-)
-def test_frames_that_a_format_does_not_hold_are_refused_before_any_work(
-    infer: Infer, tmp_path: Path, kind: str, target: str, said: str
-) -> None:
-    result = infer(KINDS[kind](tmp_path), "--frames", "all", "-o", target)
-    assert result.code == 1
-    assert said in result.err
-    assert infer.engine.sides == []
-    assert not Path(target).exists()
-
-
-@pytest.mark.parametrize("kind", ["apng", "tiff-pages"])
-def test_quality_of_lossless_frames_is_refused_before_any_work(infer: Infer, tmp_path: Path, kind: str) -> None:
-    result = infer(KINDS[kind](tmp_path), "--frames", "all", "--quality", 90)
-    assert result.code == 1
-    assert "is lossless and takes no quality" in result.err
-    assert infer.engine.sides == []
-
-
-def test_all_frames_of_a_still_picture_is_the_picture(infer: Infer, picture: str) -> None:
-    assert infer(picture, "--frames", "all").code == 0
-    np.testing.assert_array_equal(pixels_of("a_x2.png"), repeated(noise(14, 17)))
-
-
-def test_an_interruption_in_an_animation_leaves_nothing(infer: Infer, tmp_path: Path) -> None:
-    source = KINDS["apng"](tmp_path)
-
-    def stop(y: Array) -> Array:
-        if len(infer.engine.sides) == 3:
-            raise KeyboardInterrupt
-        return y
-
-    infer.engine.corrupt = stop
-    said = infer(source, "--frames", "all")
-    assert said.code == 130
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["apng.png"]
-    assert no_parts_in(tmp_path)
-
-
-def test_a_sheet_shows_the_result_beside_bicubic(infer: Infer) -> None:
-    Image.fromarray(noise(100, 120)).save("a.png")
-    said = infer("a.png", "--compare", "--json")
-    assert said.code == 0, said.err
-    assert said.lines[0]["compared_in"] == "a_x2_compare.png"
-    sheet = pixels_of("a_x2_compare.png")
-    assert sheet.shape[2] == 3
-    # Result and sheet are two files; the result is as without the sheet.
-    np.testing.assert_array_equal(pixels_of("a_x2.png"), repeated(noise(100, 120)))
-
-
-@pytest.mark.parametrize("kind", ["png-gray16", "png-rgba16", "tiff-cmyk8", "png-gray1", "png-palette-transparent"])
-def test_sheets_are_drawn_of_every_kind(infer: Infer, tmp_path: Path, kind: str) -> None:
-    said = infer(KINDS[kind](tmp_path), "--compare", "-o", "out")
-    assert said.code == 0, said.err
-    (sheet,) = Path("out").glob("*_compare.png")
-    assert read_picture(sheet, max_pixels=LIMIT).pixels.shape[2] == 3
-
-
-def test_pictures_too_large_for_a_sheet_are_refused_before_any_work(
-    infer: Infer, picture: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from engines.inference import comparing
-
-    monkeypatch.setattr(comparing, "MOST_PIXELS", 100)
-    said = infer(picture, "--compare")
-    assert said.code == 1
-    assert "too large to be compared, at most 100 are: leave out --compare" in said.err
-    assert not Path("a_x2.png").exists()
-    assert infer.engine.sides == []
-
-
 def test_results_that_take_more_memory_than_is_free_are_refused_before_any_work(
     infer: Infer, picture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,112 +194,6 @@ def test_results_that_take_more_memory_than_is_free_are_refused_before_any_work(
     assert "choose .png or .tif" in said.err
     assert infer.engine.sides == []
     assert infer(picture).code == 0
-
-
-def test_the_error_of_tiles_is_measured(infer: Infer) -> None:
-    Image.fromarray(noise(100, 120)).save("a.png")
-    said = infer("a.png", "--verify-tiles", "--tile", 80)
-    assert said.code == 0, said.err
-    lines = said.out.splitlines()
-    assert lines[0] == "a.png  120x100"
-    assert "interior" in lines[2]
-    assert [line.split("x")[0].split()[:-1] for line in lines[3:]] == [["8"], ["12"], ["*", "16"], ["24"], ["32"]]
-    assert len({len(line) for line in lines[2:]}) == 1
-    assert not Path("a_x2.png").exists()
-
-
-def test_the_error_of_tiles_as_json(infer: Infer) -> None:
-    Image.fromarray(noise(100, 120)).save("a.png")
-    said = infer("a.png", "--verify-tiles", "--tile", 80, "--tile-overlap", 20, "--json")
-    assert said.code == 0, said.err
-    (told,) = said.lines
-    assert (told["picture"], told["width"], told["height"]) == ("a.png", 120, 100)
-    assert [error["overlap"] for error in told["overlaps"]] == sorted({*OVERLAPS, 20})
-    for error in told["overlaps"]:
-        assert error["tiles"] > 1
-        assert max(error["tile"]) <= 80
-        assert {"psnr_db", "largest", "levels"} == set(error["interior"]) == set(error["border"])
-
-
-def test_overlaps_that_tiles_have_no_room_for_are_left_out(infer: Infer) -> None:
-    Image.fromarray(noise(100, 120)).save("a.png")
-    (told,) = infer("a.png", "--verify-tiles", "--tile", 64, "--json").lines
-    assert [error["overlap"] for error in told["overlaps"]] == [8, 12, 16, 24]
-    said = infer("a.png", "--verify-tiles", "--tile", 40)
-    assert said.code == 1
-    assert "no room for 16 pixels of overlap" in said.err
-
-
-def test_a_picture_of_one_tile_says_how_to_verify(infer: Infer, picture: str) -> None:
-    said = infer(picture, "--verify-tiles")
-    assert said.code == 1
-    assert "give a larger one, or a smaller --tile" in said.err
-
-
-@pytest.mark.parametrize("options", ["--verify-tiles", "--engine all"])
-def test_looking_needs_pictures(infer: Infer, options: str) -> None:
-    Path("clip.mp4").write_bytes(b"")
-    said = infer("clip.mp4", *options.split())
-    assert said.code == 2
-    assert f"{options} takes pictures, got videos only" in said.err
-
-
-def test_the_packaged_model_in_tiles_is_within_a_level(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], photo: Path
-) -> None:
-    with Image.open(photo) as image:
-        image.crop((20, 20, 110, 84)).save("a.png")
-    # Overlaps of 24 and 32 have no room in tiles of 58 pixels.
-    said = run_infer(monkeypatch, capsys, "a.png", "--verify-tiles", "--tile", 58, "--json")
-    assert said.code == 0, said.err
-    (told,) = said.lines
-    default = next(error for error in told["overlaps"] if error["overlap"] == 16)
-    # At the default overlap; on photos of usual size, and with larger tiles, it is better.
-    assert default["interior"]["psnr_db"] > 70
-    assert default["interior"]["levels"] <= 1
-    assert default["border"]["levels"] <= 1
-
-
-def test_engines_are_compared(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], picture: str
-) -> None:
-    save_network(make_network(scale=2), Path("w.safetensors"))
-    said = run_infer(monkeypatch, capsys, picture, "--engine", "all", "--model", "w.safetensors")
-    assert said.code == 0, said.err
-    assert said.out.startswith("a.png  17x14\n  engine ")
-    assert re.search(r"^  pytorch +\d+\.\d{3} s .* reference", said.out, re.MULTILINE)
-    # Engines that do not read weights say what they would need.
-    assert re.search(r"^  onnxruntime-cpu: .* reads ONNX", said.out, re.MULTILINE)
-    assert not Path("a_x2.png").exists()
-
-
-def test_engines_are_compared_as_json(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], picture: str
-) -> None:
-    save_network(make_network(scale=2), Path("w.safetensors"))
-    said = run_infer(monkeypatch, capsys, picture, "--engine", "all", "--model", "w.safetensors", "--json")
-    assert said.code == 0, said.err
-    (told,) = said.lines
-    rows = {row["engine"]: row for row in told["engines"]}
-    assert rows["pytorch"]["error"] is None
-    assert rows["pytorch"]["first_s"] > 0
-    assert rows["onnxruntime-cpu"]["error"]
-
-
-def test_an_unreadable_picture_does_not_stop_looking_at_the_rest(infer: Infer) -> None:
-    Path("a.png").write_text("no picture")
-    Image.fromarray(noise(100, 120)).save("b.png")
-    said = infer("a.png", "b.png", "--verify-tiles", "--tile", 80, "--json")
-    assert said.code == 1
-    assert "a.png is not a PNG" in said.err
-    assert [line["picture"] for line in said.lines] == ["b.png"]
-
-
-def test_looks_that_exclude_each_other_are_refused(infer: Infer, picture: str) -> None:
-    said = infer(picture, "--verify-tiles", "--engine", "all")
-    assert said.code == 2
-    assert "--verify-tiles" in said.err
-    assert "--engine all" in said.err
 
 
 def test_names_with_line_breaks_stay_on_a_line(infer: Infer) -> None:

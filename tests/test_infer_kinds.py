@@ -14,11 +14,10 @@ from efdn.pictures.picture import Color, Metadata, Picture
 from efdn.pictures.reading import read_picture
 from engines.pictures.options import EnlargeOptions
 from engines.pictures.target import enlarged_layout
-from tests.inference_samples import Infer, Said, no_parts_in, repeated
+from tests.inference_samples import LIMIT, Infer, Said, no_parts_in, repeated
 from tests.picture_parts import Sample
 from tests.picture_samples import KINDS, SAMPLES
 
-LIMIT = 1 << 24
 SCALE = 2
 TARGETS = [known.endings[0] for known in FORMATS]
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks import main_path, memory
-from benchmarks.memory import main, run_module, table
+from benchmarks.command import run_module
+from benchmarks.memory import main, table
 from efdn.caches import VARIABLE
 from efdn.errors import EngineError
 

@@ -20,8 +20,8 @@ from efdn.passes.pipeline import PIPELINES, deploy_network
 from efdn.weights import load_network
 from engines.cores import allowed_cores
 from engines.openvino import OpenVinoEngine, open_openvino
-from engines.openvino_order import tie_sums
-from engines.openvino_package import _core, load_openvino, openvino_core
+from engines.openvino.order import tie_sums
+from engines.openvino.runtime import _core, load_openvino, openvino_core
 from engines.options import RunOptions
 from engines.select import choose_engine
 from export.onnx_graph import write_onnx
@@ -61,7 +61,7 @@ def test_an_onnx_file_of_others_is_not_guessed_at() -> None:
 
 @needs_openvino
 def test_an_openvino_that_refuses_a_run_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engines.openvino.check_feeds", lambda *_: None)
+    monkeypatch.setattr("engines.openvino.engine.check_feeds", lambda *_: None)
     with open_openvino(DEFAULT_ONNX) as engine, pytest.raises(EngineError) as caught:
         engine.infer({"input": np.zeros((1, 4, 20, 20), np.float32)})
     assert str(caught.value).startswith("OpenVINO failed on input (1, 4, 20, 20): ")
@@ -90,8 +90,8 @@ def test_there_is_one_core_even_where_threads_ask_for_it_at_once(monkeypatch: py
             made.append(object())
             return made[-1]
 
-    monkeypatch.setattr("engines.openvino_package.load_openvino", Package)
-    monkeypatch.setattr("engines.openvino_package._core", cache(_core.__wrapped__))
+    monkeypatch.setattr("engines.openvino.runtime.load_openvino", Package)
+    monkeypatch.setattr("engines.openvino.runtime._core", cache(_core.__wrapped__))
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda _: openvino_core(), range(4)))
     assert len(made) == 1
@@ -184,7 +184,7 @@ def test_sums_are_tied_to_blocks_and_nothing_else_changes(
     x = {"input": np.random.default_rng(0).uniform(0, 255, (1, 3, 21, 30)).astype(np.float32)}
     with open_openvino(path) as engine:
         tied = engine.infer(x)["output"]
-    monkeypatch.setattr("engines.openvino_order.tie_sums", lambda openvino, graph: 0)
+    monkeypatch.setattr("engines.openvino.order.tie_sums", lambda openvino, graph: 0)
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     with open_openvino(path) as engine:
         np.testing.assert_array_equal(engine.infer(x)["output"], tied)

@@ -10,8 +10,8 @@ from efdn.assets import DEFAULT_ONNX
 from efdn.caches import VARIABLE
 from efdn.errors import EngineError
 from engines.openvino import OpenVinoEngine, open_openvino
-from engines.openvino_cache import KEPT, CompiledCache
-from engines.openvino_package import load_openvino
+from engines.openvino.cache import KEPT, CompiledCache
+from engines.openvino.runtime import load_openvino
 from engines.options import RunOptions
 from engines.protocol import INPUT, OUTPUT
 from tests.conftest import installed

@@ -1,32 +1,17 @@
 """Pictures through engines tile by tile: as if they went through whole."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from efdn.errors import ConfigError, DeviceMemoryError, EngineError, ShapeError, UsageError
-from efdn.shapes import ShapeRange
-from engines.tiling import upscaling
-from engines.tiling.memory import HOST_BYTES_A_PIXEL
-from engines.tiling.options import DEFAULT_PAD, TileOptions
-from engines.tiling.plan import plan_tiles, untiled
+from efdn.errors import EngineError, ShapeError
+from engines.tiling.options import TileOptions
+from engines.tiling.plan import untiled
 from engines.tiling.samples import check_depth, run_tile, to_samples
 from engines.tiling.upscaling import upscaled_rows
-from engines.tiling.verify import BAND, middle_that_fits, verify_tiles
-from tests.inference_samples import (
-    ANY_SHAPE,
-    TOP,
-    Array,
-    FakeEngine,
-    between,
-    blurred_picture,
-    fixed,
-    random_pixels,
-    repeated,
-)
+from tests.inference_samples import ANY_SHAPE, TOP, Array, FakeEngine, blurred_picture, fixed, random_pixels, repeated
+from tests.tiling_samples import upscaled
 
 PICTURES = st.builds(
     random_pixels,
@@ -42,17 +27,6 @@ TILINGS = st.builds(
     overlap=st.sampled_from([0, 1, 2, 3, 5, 8, 16, 24]),
     pad=st.sampled_from([None, 0, 1, 8, 20]),
 )
-
-
-def upscaled(engine: FakeEngine, pixels: Array, options: TileOptions, dtype: str | None = None) -> Array:
-    """All rows in one array; what is refused says nothing here."""
-    try:
-        blocks = list(upscaled_rows(engine, pixels, options, dtype))
-    except UsageError:
-        assume(False)
-        raise
-    assert all(len(block) for block in blocks)
-    return np.concatenate(blocks)
 
 
 def assert_close(result: Array, expected: Array, dtype: str) -> None:
@@ -176,124 +150,6 @@ def test_depth_of_the_result_is_what_is_asked_for() -> None:
     assert upscaled(engine, np.full((20, 20, 1), 255, np.uint8), options, "float32").min() > 1
 
 
-@given(st.integers(14, 90), st.integers(14, 90), st.integers(14, 90))
-@settings(max_examples=60)
-def test_a_picture_of_the_engines_own_shape_is_one_tile(height: int, width: int, scale: int) -> None:
-    engine = FakeEngine(2, (fixed(height, width),))
-    plan = plan_tiles(engine, (height, width), TileOptions(), 288)
-    assert (plan.count, plan.pad, plan.cost) == (1, 0, 1.0)
-
-
-def test_padding_shrinks_only_where_that_saves_tiles() -> None:
-    engine = FakeEngine(2, (fixed(256, 256),))
-    pads = {side: plan_tiles(engine, (side, side), TileOptions(), 288).pad for side in (100, 240, 250, 256, 257)}
-    assert pads == {100: DEFAULT_PAD, 240: DEFAULT_PAD, 250: 3, 256: 0, 257: DEFAULT_PAD}
-
-
-def test_padding_that_is_asked_for_stays() -> None:
-    plan = plan_tiles(FakeEngine(2, (fixed(256, 256),)), (256, 256), TileOptions(pad=8), 288)
-    assert (plan.pad, plan.count, plan.tile) == (8, 4, (256, 256))
-
-
-def test_of_several_shapes_the_one_that_computes_least_is_taken() -> None:
-    engine = FakeEngine(2, (fixed(64, 64), fixed(128, 128), fixed(256, 256)))
-    tiles = {side: plan_tiles(engine, (side, side), TileOptions(), 288).tile[0] for side in (40, 64, 110, 200, 256)}
-    assert tiles == {40: 64, 64: 64, 110: 128, 200: 256, 256: 256}
-    upscaled(engine, random_pixels(200, 210, 3), TileOptions())
-    assert set(engine.sides) == {(256, 256)}
-
-
-def test_oblong_shapes_are_met_side_by_side() -> None:
-    engine = FakeEngine(2, (fixed(48, 80),))
-    pixels = random_pixels(70, 61, 3)
-    np.testing.assert_array_equal(upscaled(engine, pixels, TileOptions(overlap=8)), repeated(pixels))
-    assert set(engine.sides) == {(48, 80)}
-
-
-def test_tiles_stay_within_a_range_of_shapes() -> None:
-    engine = FakeEngine(2, (between(40, 100),))
-    for height, width in ((5, 300), (300, 30), (100, 100), (101, 99)):
-        pixels = random_pixels(height, width, 3)
-        for side in (None, 16, 64, 1000):
-            np.testing.assert_array_equal(upscaled(engine, pixels, TileOptions(side=side, overlap=8)), repeated(pixels))
-    assert all(40 <= low <= high <= 100 for low, high in map(sorted, engine.sides))
-
-
-def test_never_to_tile_is_one_tile_or_refused() -> None:
-    side = (300, 400)
-    assert plan_tiles(FakeEngine(), side, TileOptions(side=0), 0).count == 1
-    with pytest.raises(UsageError, match=r"300x400 pixels.*takes 40x40 to 310x410: leave out --tile 0"):
-        plan_tiles(
-            FakeEngine(2, (ShapeRange(min=(40, 40), opt=(40, 40), max=(310, 410)),)),
-            side,
-            TileOptions(side=0, pad=8),
-            0,
-        )
-    assert (
-        plan_tiles(
-            FakeEngine(2, (ShapeRange(min=(40, 40), opt=(40, 40), max=(316, 416)),)), side, TileOptions(side=0), 0
-        ).count
-        == 1
-    )
-    with pytest.raises(UsageError, match="leave out --tile 0"):
-        list(upscaled_rows(FakeEngine(2, (fixed(64, 64),)), random_pixels(65, 20, 3), TileOptions(side=0)))
-
-
-def test_tiles_without_room_are_refused_with_the_least_that_has() -> None:
-    with pytest.raises(
-        UsageError, match=r"tiles of 40 pixels have no room for 16 pixels of overlap and 8 of padding: "
-    ):
-        list(upscaled_rows(FakeEngine(), random_pixels(100, 100, 3), TileOptions(side=40)))
-    assert upscaled(FakeEngine(), random_pixels(100, 100, 3), TileOptions(side=44)).shape == (200, 200, 3)
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"side": -1}, "at least 0 pixels, got -1"),
-        ({"overlap": 513}, "0 to 512 pixels, got 513"),
-        ({"overlap": -1}, "0 to 512 pixels, got -1"),
-        ({"pad": -1}, "0 to 512 pixels, got -1"),
-    ],
-)
-def test_options_out_of_range_are_refused(options: dict[str, int], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        TileOptions(**options)
-
-
-def test_too_little_memory_leads_to_smaller_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upscaling, "sides_to_try", lambda engine: iter((192, 128, 96)))
-    engine = FakeEngine(2, most_pixels=100 * 100)
-    pixels = random_pixels(210, 190, 3)
-    np.testing.assert_array_equal(upscaled(engine, pixels, TileOptions()), repeated(pixels))
-    tried = [max(side) for side in engine.sides]
-    assert tried[0] > 128 >= tried[1] > 96 >= tried[2]
-    # Two attempts that came to nothing, and then no more.
-    assert sum(max(side) > 96 for side in engine.sides) == 2
-
-
-def test_memory_that_is_short_even_for_the_smallest_tiles_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upscaling, "sides_to_try", lambda engine: iter((128, 96)))
-    engine = FakeEngine(2, most_pixels=100)
-    with pytest.raises(DeviceMemoryError, match="no room"):
-        list(upscaled_rows(engine, random_pixels(200, 200, 3)))
-    assert len(engine.sides) == 2
-
-
-def test_a_side_that_was_asked_for_is_not_changed_for_want_of_memory() -> None:
-    engine = FakeEngine(2, most_pixels=100)
-    with pytest.raises(DeviceMemoryError):
-        list(upscaled_rows(engine, random_pixels(200, 200, 3), TileOptions(side=128)))
-    assert len(engine.sides) == 1
-
-
-def test_fixed_shapes_are_not_tried_again_for_want_of_memory() -> None:
-    engine = FakeEngine(2, (fixed(64, 64),), most_pixels=100)
-    with pytest.raises(DeviceMemoryError):
-        list(upscaled_rows(engine, random_pixels(200, 200, 3)))
-    assert len(engine.sides) == 1
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_output_that_is_not_finite_is_an_error_not_a_black_picture(bad: float) -> None:
     engine = FakeEngine()
@@ -353,58 +209,6 @@ def test_gray_is_the_mean_of_what_the_network_makes_of_three_equal_channels() ->
     assert (upscaled(engine, pixels, TileOptions()) == 101).all()
 
 
-def test_tiles_of_equal_pixels_measure_as_equal() -> None:
-    errors = list(verify_tiles(FakeEngine(), random_pixels(100, 120, 3), TileOptions(side=64), overlaps=(8,)))
-    assert [error.overlap for error in errors] == [8, 16]
-    for error in errors:
-        # Blending is in single precision.
-        assert error.interior.levels == error.border.levels == 0
-        assert error.interior.psnr_db > 130
-        assert error.tiles > 1
-        assert error.cost > 1
-    assert errors[0].to_json()["interior"]["levels"] == 0
-
-
-def test_what_tiles_change_is_measured_inside_and_at_the_border_apart() -> None:
-    engine = FakeEngine(1)
-    pixels = np.full((100, 100, 3), 100, np.uint8)
-
-    def darker(y: Array) -> Array:
-        # Tiles come out one level darker than the picture whole.
-        if y.shape[2] > 100:
-            return y
-        return np.asarray(y - np.float32(1))
-
-    engine.corrupt = darker
-    (error,) = verify_tiles(engine, pixels, TileOptions(side=80, overlap=16), overlaps=())
-    assert error.interior.levels == error.border.levels == 1
-    assert error.interior.largest == pytest.approx(1, abs=1e-4)
-    assert error.interior.psnr_db == pytest.approx(48.13, abs=0.01)
-    assert BAND == 16
-
-
-def test_pictures_that_tiles_do_not_cut_cannot_be_verified() -> None:
-    with pytest.raises(UsageError, match=r"is one tile of .* give a larger one, or a smaller --tile"):
-        list(verify_tiles(FakeEngine(), random_pixels(20, 20, 3)))
-    with pytest.raises(UsageError, match="leave out --tile 0"):
-        list(verify_tiles(FakeEngine(2, (fixed(64, 64),)), random_pixels(80, 80, 3)))
-
-
-def test_the_middle_is_taken_of_what_does_not_fit_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    from engines.tiling import verify
-
-    monkeypatch.setattr(verify, "free_bytes", lambda: 2 * HOST_BYTES_A_PIXEL * 50 * 50)
-    pixels = random_pixels(200, 100, 3)
-    part = middle_that_fits(FakeEngine(), pixels)
-    assert part.shape[0] * part.shape[1] <= 50 * 50
-    assert part.shape[0] // part.shape[1] == 2
-    top = (200 - part.shape[0]) // 2
-    left = (100 - part.shape[1]) // 2
-    np.testing.assert_array_equal(part, pixels[top : top + part.shape[0], left : left + part.shape[1]])
-    small = random_pixels(50, 50, 3)
-    assert middle_that_fits(FakeEngine(), small) is small
-
-
 def test_a_closed_generator_runs_nothing_more() -> None:
     engine = FakeEngine()
     rows = upscaled_rows(engine, random_pixels(200, 200, 3), TileOptions(side=64))
@@ -412,9 +216,3 @@ def test_a_closed_generator_runs_nothing_more() -> None:
     ran = len(engine.sides)
     rows.close()  # type: ignore[attr-defined]
     assert len(engine.sides) == ran
-
-
-def test_starts_are_where_the_attention_pools() -> None:
-    plan = plan_tiles(FakeEngine(), (1000, 700), TileOptions(), 192)
-    for spans in (plan.rows, plan.columns):
-        assert all((later.start - earlier.start) % 6 == 0 for earlier, later in pairwise(spans))

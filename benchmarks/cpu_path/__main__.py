@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from datetime import datetime, timezone
 
+from benchmarks.command import exit_code_of
 from benchmarks.cpu_path.ladder import time_ladder
 from benchmarks.cpu_path.page import COMMAND, PAGE, RESULTS, write_page
 from benchmarks.cpu_path.rates import measure_rates, work_of_graph
 from benchmarks.cpu_path.shares import measure_shares
 from benchmarks.machine import machine
 from benchmarks.marked_text import check_place
-from efdn.errors import EfdnError
 from efdn.files import check_target, write_json
 from engines.profiling.machine import commit
 
@@ -20,14 +20,13 @@ SIDE = 256
 
 def main() -> int:
     """Measures everything, writes the results, the tables and the chart."""
-    try:
+
+    def work() -> None:
         check_place(PAGE, COMMAND)  # Before the work, not after it.
         check_target(RESULTS)
         measure_and_write()
-    except EfdnError as error:
-        print(f"cpu-path: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+
+    return exit_code_of(work, "cpu-path")
 
 
 def measure_and_write() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command import exit_code_of
 from benchmarks.marked_text import check_place, write_between
 from benchmarks.peers.charts import bars, curves
 from benchmarks.peers.record import SCHEMA
@@ -17,7 +18,7 @@ from benchmarks.peers.rows import ROWS, chosen_rows
 from benchmarks.peers.run import FRAME, SCALING, SHAPES, Plan, compare_peers
 from benchmarks.peers.table import full_tables, short_table
 from cli.options import parse_shape
-from efdn.errors import EfdnError, OutputError, ParityError, UsageError
+from efdn.errors import OutputError, ParityError, UsageError
 from efdn.files import check_target, reason_of, staged, write_json
 from efdn.shapes import Side
 
@@ -40,15 +41,14 @@ def main(arguments: list[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(given)
-    try:
+
+    def work() -> None:
         content = _read(options) if options.redraw is not None else _measured(options, given)
         for path in write_results(content, options.out):
             print(f"written: {path}")
         print(f"\n{short_table(content)}")
-    except EfdnError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+
+    return exit_code_of(work, "bench")
 
 
 def write_results(content: dict[str, Any], out: Path | None) -> list[Path]:

@@ -81,7 +81,7 @@ def onnxruntime_facts() -> Facts:
 
 def openvino_facts() -> Facts:
     """Version and devices of OpenVINO."""
-    from engines.openvino_package import load_openvino, openvino_core
+    from engines.openvino.runtime import load_openvino, openvino_core
 
     return {"version": load_openvino().__version__, "devices": list(openvino_core().available_devices)}
 

@@ -66,7 +66,7 @@ class ServeOptions:
     folder: Path | None = None
 
     def __post_init__(self) -> None:
-        RunOptions(threads=self.threads)
+        RunOptions(threads=self.threads)  # Refuses what cannot be.
         for name in ("jobs", "max_bytes", "max_pixels", "max_whole_pixels", "max_connections"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")

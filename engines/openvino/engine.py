@@ -17,7 +17,7 @@ from engines.cores import allowed_cores
 from engines.failures import run_error
 from engines.feeds import check_feeds
 from engines.graphs import model_info, onnx_details, tensor_spec, threads_of, threads_text
-from engines.openvino_package import load_openvino, openvino_core
+from engines.openvino.runtime import load_openvino, openvino_core
 from engines.options import DEFAULT_OPTIONS, RunOptions
 from engines.protocol import Arrays, Engine, LayerTime, shapes_of
 
@@ -38,7 +38,7 @@ def open_openvino(model: Path, options: RunOptions = DEFAULT_OPTIONS) -> Engine:
 class OpenVinoEngine(Engine):
     """One compiled model with one request, for which calls from several threads wait: each run has all threads.
 
-    The compiled model is kept for the next start, see `engines.openvino_cache`: compiling takes most of the time
+    The compiled model is kept for the next start, see `engines.openvino.cache`: compiling takes most of the time
     to the first picture.
 
     Args:
@@ -112,7 +112,7 @@ class OpenVinoEngine(Engine):
 
     def _cached_request(self, folder: Path | None) -> Any:
         """A request of the model as it was compiled at an earlier start, or is compiled now."""
-        from engines.openvino_cache import compiled_cache
+        from engines.openvino.cache import compiled_cache
 
         processor = f"{self._property('FULL_DEVICE_NAME')} {' '.join(self._property('OPTIMIZATION_CAPABILITIES'))}"
         cache = compiled_cache(self._content, self._openvino.get_version(), processor, self._settings, folder)
@@ -137,7 +137,7 @@ class OpenVinoEngine(Engine):
         except RuntimeError as error:
             # Not the file's fault for all that is known: it was read before, and others may take its operators.
             raise EngineError(f"OpenVINO cannot load {self.model.name}: {_reason(error)}") from error
-        from engines.openvino_order import tie_sums
+        from engines.openvino.order import tie_sums
 
         try:
             tie_sums(self._openvino, graph)
